@@ -1,0 +1,166 @@
+"""Where sequences begin and end: the one place that decides it.
+
+A *run* is a maximal stretch of tokens that count and that no boundary cuts: what is left of a
+sequence once ignored tokens are out. Pairs are counted within runs, so kernels need to know of no
+other rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentError, ArgumentTypeError
+from .sources.token_dtype import IGNORE_RANGE, kernel_ids
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """The boundary rules of a count, beside those that its source knows.
+
+    Attributes:
+        eos: this id closes its sequence: (s, eos) is a pair, (eos, s') is not.
+        count_eos: False: `eos` still cuts, but is absent from unigrams and pairs.
+        ignore_ids: sorted; absent likewise, and they cut (padding).
+        sequence_length: cut each sequence into pieces of so many tokens; the tail is kept.
+    """
+
+    eos: int | None = None
+    count_eos: bool = True
+    ignore_ids: tuple[int, ...] = ()
+    sequence_length: int | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        vocab_size: int,
+        eos: int | None = None,
+        count_eos: bool = True,
+        ignore_ids: Iterable[int] = (),
+        sequence_length: int | None = None,
+    ) -> Boundaries:
+        """The rules from a user's arguments.
+
+        Raises:
+            ArgumentError: `eos` outside the vocabulary, `ignore_ids` that 32 bits cannot hold,
+                `sequence_length` below 1, `count_eos=False` without `eos`.
+            ArgumentTypeError: no integers.
+        """
+        if eos is not None:
+            eos = _integer("eos", eos)
+            if not 0 <= eos < vocab_size:
+                raise ArgumentError(
+                    f"eos: expected an id from 0 to vocab_size - 1 = {vocab_size - 1}, got {eos}"
+                )
+        elif not count_eos:
+            raise ArgumentError("count_eos: expected True where no eos is given, got False")
+        if isinstance(ignore_ids, (int, np.integer)):
+            ignore_ids = (int(ignore_ids),)
+        ignored = sorted({_integer("ignore_ids", i) for i in ignore_ids})
+        for i in ignored:
+            if not IGNORE_RANGE[0] <= i <= IGNORE_RANGE[1]:
+                raise ArgumentError(
+                    f"ignore_ids: expected ids from {IGNORE_RANGE[0]} to {IGNORE_RANGE[1]}, got {i}"
+                )
+        if sequence_length is not None:
+            sequence_length = _integer("sequence_length", sequence_length)
+            if sequence_length < 1:
+                raise ArgumentError(
+                    f"sequence_length: expected at least 1, got {sequence_length}"
+                )
+        if eos in ignored:
+            # An ignored eos is a cut that is not counted: the same rule said twice.
+            count_eos = False
+            ignored.remove(eos)
+        return cls(eos, bool(count_eos), tuple(ignored), sequence_length)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "eos": self.eos,
+            "count_eos": self.count_eos,
+            "ignore_ids": list(self.ignore_ids),
+            "sequence_length": self.sequence_length,
+        }
+
+    def specials(self, dtype: np.dtype) -> Specials:
+        """The ids that cut, as kernels see them in tokens of `dtype`."""
+        eos = np.array([] if self.eos is None else [self.eos], np.int64)
+        ignored = np.array(self.ignore_ids, np.int64)
+        uncounted = ignored if self.count_eos else np.concatenate([ignored, eos])
+        return Specials(
+            cutting=np.unique(kernel_ids(np.concatenate([eos, ignored]), dtype)),
+            uncounted=np.unique(kernel_ids(uncounted, dtype)),
+            eos=kernel_ids(eos, dtype),
+        )
+
+
+@dataclass(frozen=True)
+class Specials:
+    """Ids in a kernel's token type, each sorted: those that cut after themselves, those of them
+    that are not counted at all, and eos (at most one)."""
+
+    cutting: NDArray
+    uncounted: NDArray
+    eos: NDArray
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs [starts[i], ends[i]) of a chunk's tokens, int64 and in order."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def find_runs(
+    size: int,
+    source_starts: NDArray[np.int64],
+    cuts: NDArray[np.int64],
+    uncounted: NDArray[np.int64],
+    sequence_length: int | None = None,
+    anchor: int = 0,
+) -> Runs:
+    """The runs of tokens [0, size).
+
+    Args:
+        source_starts: positions at which the source starts a sequence.
+        cuts: positions of tokens that close their sequence.
+        uncounted: those of `cuts` whose tokens are not counted.
+        sequence_length: as in `Boundaries`.
+        anchor: where the sequence of token 0 starts; negative if before this chunk.
+    """
+    edges = np.unique(np.concatenate([[0, size], source_starts, cuts + 1]).astype(np.int64))
+    edges = edges[(edges >= 0) & (edges <= size)]
+    starts, ends = edges[:-1], edges[1:]
+    if uncounted.size:
+        # A cutting token ends its stretch; an uncounted one is taken off its end.
+        ends = ends - np.isin(ends - 1, uncounted)
+    if sequence_length is not None:
+        starts, ends = _pieces(starts, ends, sequence_length, anchor)
+    kept = starts < ends
+    return Runs(starts[kept], ends[kept])
+
+
+def _pieces(
+    starts: NDArray[np.int64], ends: NDArray[np.int64], length: int, anchor: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each stretch cut at multiples of `length` from its own start, the first from `anchor`."""
+    anchors = starts.copy()
+    if anchors.size and anchors[0] == 0:
+        anchors[0] = anchor
+    first = (starts - anchors) // length
+    pieces = np.maximum(-(-(ends - anchors) // length) - first, 0)
+    stretch = np.repeat(np.arange(starts.size), pieces)
+    nth = np.arange(stretch.size) - np.repeat(np.cumsum(pieces) - pieces, pieces) + first[stretch]
+    begin = anchors[stretch] + nth * length
+    return np.maximum(begin, starts[stretch]), np.minimum(begin + length, ends[stretch])
+
+
+def _integer(argument: str, value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ArgumentTypeError(f"{argument}: expected an int, got {type(value).__name__} {value!r}")
+    return int(value)

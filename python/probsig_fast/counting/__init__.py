@@ -1,0 +1,5 @@
+"""Counting: chunk plan -> kernel blocks -> accumulator -> Counts."""
+
+from .count import count
+
+__all__ = ["count"]

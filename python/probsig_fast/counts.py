@@ -1,0 +1,510 @@
+"""`Counts`: exact integer counts of one relation, immutable, addable, saved in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import counts_file
+from .accumulator import add_blocks
+from .boundaries import Boundaries
+from .errors import ArgumentError, ArgumentTypeError, CountOverflowError, CountsFileError, MergeError
+from .kernels.contract import Block
+from .kernels.registry import choose
+from .pool import WorkerPool, thread_count
+from .relations import Next, Relation, relation_from_dict
+from .signature import Signature, check_min_support, check_token, scipy_csr, torch_csr
+from .token_strings import token_strings
+
+if TYPE_CHECKING:
+    import scipy.sparse
+    import torch
+
+
+class Neighbour(NamedTuple):
+    """One line of `Counts.top`: the other token, its count (unscaled unless weighted), its
+    conditional probability, and its string where strings were attached."""
+
+    token: int
+    count: int
+    probability: float
+    string: str | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Counts:
+    """N[x, y] of one relation over a vocabulary of V tokens, in canonical CSR.
+
+    Attributes:
+        relation: what was counted.
+        vocab_size: V.
+        boundaries: the rules by which sequences were cut.
+        indptr: int64 [V + 1]; indices: int32 [nnz], sorted within a row.
+        stored: [nnz] as held: int64, or int32 where it was loaded from a file that says so.
+        unigram: int64 [V], how often each token was counted.
+        row_sum, column_sum: int64 [V], the marginals of N.
+        n_sequences: non-empty sequences.
+        provenance: where the counts come from: sources, backend, time, versions. Not compared.
+        token_strings: readable tokens [V]; see `with_tokens`.
+
+    All arrays are read-only. Counts are multiplied by `weight_scale` (see `Window`).
+    """
+
+    relation: Relation
+    vocab_size: int
+    boundaries: Boundaries
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    stored: NDArray[np.integer]
+    unigram: NDArray[np.int64]
+    row_sum: NDArray[np.int64]
+    column_sum: NDArray[np.int64]
+    n_sequences: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    token_strings: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("indptr", "indices", "stored", "unigram", "row_sum", "column_sum"):
+            getattr(self, name).flags.writeable = False
+
+    @classmethod
+    def from_arrays(
+        cls,
+        relation: Relation,
+        boundaries: Boundaries,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        data: NDArray[np.int64],
+        unigram: NDArray[np.int64],
+        n_sequences: int,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Counts:
+        """Counts from canonical CSR arrays; the marginals are summed here. O(nnz).
+
+        Raises:
+            CountOverflowError: the total is past 2^63 - 1.
+        """
+        _check_total(data)
+        row_sum, column_sum = _marginals(indptr, indices, data)
+        return cls(
+            relation,
+            unigram.size,
+            boundaries,
+            indptr,
+            indices,
+            data,
+            unigram,
+            row_sum,
+            column_sum,
+            int(n_sequences),
+            provenance or {},
+        )
+
+    @cached_property
+    def data(self) -> NDArray[np.int64]:
+        """int64 [nnz], the counts in the order of `indices`."""
+        data = self.stored.astype(np.int64, copy=False)
+        data.flags.writeable = False
+        return data
+
+    @property
+    def weight_scale(self) -> int:
+        return self.relation.weight_scale
+
+    @property
+    def nnz(self) -> int:
+        """Distinct pairs."""
+        return self.indices.size
+
+    @property
+    def total(self) -> int:
+        """The sum of all counts."""
+        return int(self.row_sum.sum())
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens counted."""
+        return int(self.unigram.sum())
+
+    def __repr__(self) -> str:
+        return (
+            f"Counts({self.relation!r}, vocab_size={self.vocab_size:,}, tokens={self.n_tokens:,}, "
+            f"sequences={self.n_sequences:,}, distinct pairs={self.nnz:,}, total={self.total:,})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in all that a counts file holds; provenance and strings do not matter."""
+        if not isinstance(other, Counts):
+            return NotImplemented
+        theirs = other._arrays()
+        return self._rules() == other._rules() and all(
+            np.array_equal(array, theirs[name]) for name, array in self._arrays().items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # Reading
+
+    def row(self, token: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Column ids [k], ascending, and counts [k] of one row.
+
+        Raises:
+            ArgumentError: a token outside the vocabulary.
+        """
+        check_token(token, self.vocab_size)
+        low, high = self.indptr[token], self.indptr[token + 1]
+        return self.indices[low:high], self.stored[low:high].astype(np.int64)
+
+    def column(self, token: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row ids [k], ascending, and counts [k] of one column. O(nnz).
+
+        Raises:
+            ArgumentError: a token outside the vocabulary.
+        """
+        check_token(token, self.vocab_size)
+        entries = np.flatnonzero(self.indices == token)
+        rows = np.searchsorted(self.indptr, entries, side="right") - 1
+        return rows, self.stored[entries].astype(np.int64)
+
+    def top(
+        self, token: int | str, k: int = 10, side: Literal["next", "previous"] = "next"
+    ) -> list[Neighbour]:
+        """The k tokens counted most often with `token`, best first; ties: the lower id first.
+
+        Args:
+            token: an id, or a string where strings are attached.
+            side: `"next"` reads the token's row, P(other | token) over the row; `"previous"` its
+                column.
+
+        Raises:
+            ArgumentError: a token outside the vocabulary, or a string that no token or several
+                tokens have; another `side`; k below 1.
+        """
+        if side not in ("next", "previous"):
+            raise ArgumentError(f"side: expected 'next' or 'previous', got {side!r}")
+        if k < 1:
+            raise ArgumentError(f"k: expected at least 1, got {k}")
+        token = self.token_id(token) if isinstance(token, str) else token
+        ids, counts = self.row(token) if side == "next" else self.column(token)
+        support = counts.sum()
+        order = np.lexsort((ids, -counts))[:k]
+        strings = self.token_strings
+        return [
+            Neighbour(
+                int(ids[i]),
+                int(counts[i]),
+                float(counts[i] / support),
+                strings[ids[i]] if strings else None,
+            )
+            for i in order
+        ]
+
+    def token_id(self, string: str) -> int:
+        """The id of the token with that string.
+
+        Raises:
+            ArgumentError: no strings attached; none or several tokens have it.
+        """
+        if self.token_strings is None:
+            raise ArgumentError(
+                f"token: expected an id, as no token strings are attached, got {string!r}"
+            )
+        found = [i for i, text in enumerate(self.token_strings) if text == string]
+        if len(found) != 1:
+            raise ArgumentError(
+                f"token: expected the string of one token, got {string!r}, which "
+                f"{f'tokens {found[:5]} have' if found else 'no token has'}"
+            )
+        return found[0]
+
+    def with_tokens(self, tokens: Any) -> Counts:
+        """These counts with readable tokens, from a list of V strings, a mapping id -> string, a
+        `tokenizers.Tokenizer` or transformers tokenizer, or the path of a `tokenizer.json`.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: too few strings, or none of these.
+            MissingExtraError: a path was given, and `tokenizers` is not installed.
+        """
+        return replace(self, token_strings=token_strings(tokens, self.vocab_size))
+
+    # Signatures
+
+    def phi_next(self, min_support: int = 0) -> Signature:
+        """phi_s^next[s'] = P(next = s' | s) = N[s, s'] / sum N[s, :] (arXiv 2509.20124).
+
+        Tokens with support below `min_support` are dropped. No pass over the entries.
+
+        Raises:
+            ArgumentError: the counts are not of `Next()`.
+        """
+        self._require_next("phi_next", "row_conditional")
+        return self._rows("phi_next", "next | token", min_support)
+
+    def psi_pre(self, min_support: int = 0) -> Signature:
+        """psi_s^pre[s'] = P(previous = s' | s) = N[s', s] / sum N[:, s] (arXiv 2509.20124).
+
+        O(nnz) time and memory: the counts are transposed.
+
+        Raises:
+            ArgumentError: the counts are not of `Next()`.
+        """
+        self._require_next("psi_pre", "column_conditional")
+        return self._columns("psi_pre", "previous | token", min_support)
+
+    def row_conditional(self, min_support: int = 0) -> Signature:
+        """P(y | x) = N[x, y] / sum N[x, :]: for a window, the weighted share of y near x."""
+        return self._rows("row_conditional", "column | row", min_support)
+
+    def column_conditional(self, min_support: int = 0) -> Signature:
+        """P(x | y) = N[x, y] / sum N[:, y], one row for each y. O(nnz) time and memory."""
+        return self._columns("column_conditional", "row | column", min_support)
+
+    def pmi(self, positive: bool = False) -> scipy.sparse.csr_array:
+        """Pointwise mutual information ln(N[x, y] total / (row_sum[x] column_sum[y])), in nats.
+
+        float64 CSR [V, V] over the observed pairs (that of an unobserved pair is -inf, and not
+        stored). `positive=True`: PPMI, max(0, PMI), with its zeros left out. O(nnz).
+        """
+        rows = np.repeat(self.row_sum, np.diff(self.indptr))
+        values = np.log(self.data) + np.log(float(self.total or 1))
+        values -= np.log(rows) + np.log(self.column_sum[self.indices])
+        matrix = scipy_csr(self.indptr, self.indices, values, (self.vocab_size, self.vocab_size))
+        if positive:
+            matrix = matrix.copy()
+            matrix.data = np.maximum(matrix.data, 0.0)
+            matrix.eliminate_zeros()
+        return matrix
+
+    # Handing on
+
+    def to_scipy(self) -> scipy.sparse.csr_array:
+        """int64 CSR array [V, V]; shares memory, so its data is read-only."""
+        shape = (self.vocab_size, self.vocab_size)
+        return scipy_csr(self.indptr, self.indices, self.data, shape)
+
+    def to_torch(self) -> torch.Tensor:
+        """int64 sparse CSR tensor [V, V] on the CPU.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+        """
+        shape = (self.vocab_size, self.vocab_size)
+        return torch_csr(self.indptr, self.indices, self.data, shape)
+
+    def to_coo(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Rows, columns and counts, each [nnz], sorted by row then column."""
+        rows = np.repeat(np.arange(self.vocab_size, dtype=np.int32), np.diff(self.indptr))
+        return rows, self.indices, self.data
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write columns `row`, `column`, `count` (and `row_string`, `column_string` where strings
+        are attached), sorted by row then column, in row groups.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+        """
+        from .parquet import write_counts
+
+        write_counts(self, Path(path))
+
+    def __add__(self, other: object) -> Counts:
+        """Counts of both parts together: exact, and the same for a + b and b + a.
+
+        Raises:
+            MergeError: relation, vocabulary, boundary rules or scale differ.
+            CountOverflowError: a sum past 2^63 - 1.
+        """
+        if not isinstance(other, Counts):
+            return NotImplemented
+        return Counts.merge([self, other])
+
+    @classmethod
+    def merge(cls, counts: Sequence[Counts], backend: str | None = None) -> Counts:
+        """The sum of several counts at once, in any order: that of shards of one corpus.
+
+        O(sum of nnz), on all processors.
+
+        Raises:
+            ArgumentError: no counts.
+            MergeError: relation, vocabulary, boundary rules or scale differ.
+            CountOverflowError: a sum past 2^63 - 1.
+            CountsFileError: entries that contradict their marginals (a damaged file).
+        """
+        counts = list(counts)
+        if not counts:
+            raise ArgumentError("counts: expected at least one, got none")
+        _check_same_rules(counts)
+        kernels = choose(backend).load()
+        blocks = [Block(each.indptr, each.indices, each.data) for each in counts]
+        with WorkerPool(thread_count(None)) as pool:
+            block = add_blocks(blocks, kernels, pool)
+        merged = cls.from_arrays(
+            counts[0].relation,
+            counts[0].boundaries,
+            block.indptr,
+            block.indices,
+            block.data,
+            _exact_sum([each.unigram for each in counts]),
+            sum(each.n_sequences for each in counts),
+            {"merged": [each.provenance for each in counts]},
+        )
+        for name in ("row_sum", "column_sum"):
+            expected = _exact_sum([getattr(each, name) for each in counts])
+            if not np.array_equal(getattr(merged, name), expected):
+                raise CountsFileError(f"counts: entries do not add up to their {name}: damaged")
+        strings = next((each.token_strings for each in counts if each.token_strings), None)
+        return replace(merged, token_strings=strings)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one `.safetensors` file, and the provenance beside it as `.json`.
+
+        The same counts give the same bytes. The file is there whole or not at all.
+
+        Raises:
+            ArgumentError: the path does not end in `.safetensors`, or its folder is missing.
+        """
+        path = Path(path)
+        counts_file.write(path, self._arrays(), self._rules(), self.provenance)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, verify: bool = False) -> Counts:
+        """Open a counts file, memory-mapped: O(V), whatever the number of pairs.
+
+        The header, all sizes and the row pointers are checked. `verify=True` reads everything and
+        checks also that indices are sorted and in range, that counts are positive, and that they
+        add up to the marginals.
+
+        Raises:
+            FileNotFoundError: no such file.
+            CountsFileError: damaged, truncated, of a newer format, or no counts file.
+        """
+        path = Path(path)
+        arrays, rules, provenance = counts_file.read(path, verify)
+        try:
+            relation = relation_from_dict(rules["relation"])
+            boundaries = Boundaries.checked(rules["vocab_size"], **rules["boundaries"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CountsFileError(f"{path}: expected the rules of counts, got {rules}") from error
+        n_sequences = int(arrays.pop("n_sequences")[0])
+        counts = cls(
+            relation,
+            rules["vocab_size"],
+            boundaries,
+            n_sequences=n_sequences,
+            stored=arrays.pop("data"),
+            provenance=provenance,
+            **arrays,
+        )
+        if counts._rules() != rules:
+            raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")
+        return counts
+
+    # Inside
+
+    def _rules(self) -> dict[str, Any]:
+        """All that makes counts comparable, as the file's metadata holds it."""
+        return {
+            "format_version": counts_file.FORMAT_VERSION,
+            "relation": self.relation.to_dict(),
+            "vocab_size": self.vocab_size,
+            "boundaries": self.boundaries.to_dict(),
+            "weight_scale": self.weight_scale,
+        }
+
+    def _arrays(self) -> dict[str, NDArray]:
+        """The arrays of a counts file."""
+        return {
+            "column_sum": self.column_sum,
+            "data": self.stored,
+            "indices": self.indices,
+            "indptr": self.indptr,
+            "n_sequences": np.array([self.n_sequences], np.int64),
+            "row_sum": self.row_sum,
+            "unigram": self.unigram,
+        }
+
+    def _require_next(self, method: str, instead: str) -> None:
+        if not isinstance(self.relation, Next):
+            raise ArgumentError(
+                f"{method}(): expected counts of Next(), got {self.relation!r}: use {instead}()"
+            )
+
+    def _rows(self, name: str, condition: str, min_support: int) -> Signature:
+        check_min_support(min_support)
+        signature = Signature(
+            name,
+            condition,
+            self.indptr,
+            self.indices,
+            self.stored,
+            self.row_sum,
+            self.vocab_size,
+            self.weight_scale,
+            token_strings=self.token_strings,
+        )
+        return signature.with_min_support(min_support)
+
+    def _columns(self, name: str, condition: str, min_support: int) -> Signature:
+        check_min_support(min_support)
+        by_column = self.to_scipy().tocsc()
+        signature = Signature(
+            name,
+            condition,
+            by_column.indptr.astype(np.int64),
+            by_column.indices.astype(np.int32, copy=False),
+            by_column.data,
+            self.column_sum,
+            self.vocab_size,
+            self.weight_scale,
+            token_strings=self.token_strings,
+        )
+        return signature.with_min_support(min_support)
+
+
+def _check_same_rules(counts: Sequence[Counts]) -> None:
+    """Check that counts can be added.
+
+    Raises:
+        MergeError: naming the first rule that differs.
+    """
+    first = counts[0]._rules()
+    for index, other in enumerate(counts[1:], 2):
+        for rule, expected in first.items():
+            got = other._rules()[rule]
+            if got != expected:
+                raise MergeError(
+                    f"{rule}: expected {expected} throughout, as in the first counts, "
+                    f"got {got} in number {index}"
+                )
+
+
+def _check_total(data: NDArray[np.int64]) -> None:
+    # In halves of 32 bits, which cannot wrap.
+    total = (int((data >> 32).sum()) << 32) + int((data & 0xFFFFFFFF).sum())
+    if total >= 2**63:
+        raise CountOverflowError(f"counts: expected a total of at most 2^63 - 1, got {total}")
+
+
+def _exact_sum(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    total = np.zeros_like(arrays[0])
+    for array in arrays:
+        total = total + array
+        if (total < 0).any():
+            raise CountOverflowError("counts: a sum passed 2^63 - 1")
+    return total
+
+
+def _marginals(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    running = np.concatenate([[0], np.cumsum(data)])
+    column_sum = np.zeros(indptr.size - 1, np.int64)
+    np.add.at(column_sum, indices, data)
+    return running[indptr[1:]] - running[indptr[:-1]], column_sum

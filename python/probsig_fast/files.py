@@ -1,0 +1,142 @@
+"""Files that are there whole or not at all, and the layout of a counts file.
+
+A counts file is one `.safetensors`: an 8-byte little-endian header length, a JSON header, then the
+arrays. Its only metadata key holds a JSON text with sorted keys, so the same counts are the same
+bytes. Written and read here rather than by the usual library, which orders several metadata keys at
+random, needs all arrays in memory to write, and copies to read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentError, CountsFileError
+
+#: The one metadata key.
+METADATA_KEY = "probsig_fast"
+_DTYPES = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4")}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+#: A header describes half a dozen arrays; whatever says that it is longer is no counts file.
+_MAX_HEADER = 2**20
+_WRITE_ELEMENTS = 2**22
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once the block ends well, and leaves no trace if not.
+
+    Raises:
+        ArgumentError: the folder does not exist, or `path` is one.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise ArgumentError(f"path: expected a file in an existing folder, got {str(path)!r}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_arrays(path: Path, arrays: dict[str, tuple[NDArray, np.dtype]], metadata: Any) -> None:
+    """Write arrays, each in the type beside it (I64 ones first, to keep them aligned)."""
+    header: dict[str, Any] = {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+    header = {"__metadata__": header}
+    ordered = sorted(arrays.items(), key=lambda item: (-item[1][1].itemsize, item[0]))
+    offset = 0
+    for name, (array, dtype) in ordered:
+        end = offset + array.size * dtype.itemsize
+        header[name] = {
+            "dtype": _NAMES[dtype.newbyteorder("<")],
+            "shape": list(array.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_write(path) as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for _, (array, dtype) in ordered:
+            for begin in range(0, array.size, _WRITE_ELEMENTS):
+                piece = array[begin : begin + _WRITE_ELEMENTS]
+                file.write(piece.astype(dtype.newbyteorder("<"), copy=False).data)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray], Any]:
+    """Memory-mapped arrays and the metadata.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CountsFileError: not a counts file, truncated, or a header that does not fit the file.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(size - 8, _MAX_HEADER):
+            raise CountsFileError(
+                f"{path}: expected a header length from 2 to {min(max(size - 8, 2), _MAX_HEADER)} "
+                f"in the first 8 bytes, got {length}: no counts file, or a truncated one"
+            )
+        text = file.read(length)
+    header = _json(path, "header", text)
+    metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or set(metadata) != {METADATA_KEY}:
+        raise CountsFileError(
+            f"{path}: expected the metadata key {METADATA_KEY!r}, got "
+            f"{sorted(metadata) if isinstance(metadata, dict) else metadata}: no counts file"
+        )
+    arrays = {}
+    end = 8 + length
+    for name, entry in header.items():
+        arrays[name], end = _map(path, name, entry, 8 + length, end, size)
+    if end != size:
+        raise CountsFileError(f"{path}: expected {end} bytes, as its header says, got {size}")
+    return arrays, _json(path, "metadata", metadata[METADATA_KEY])
+
+
+def _map(
+    path: Path, name: str, entry: Any, base: int, begin: int, size: int
+) -> tuple[NDArray, int]:
+    """The array that a header entry describes, which must start at `begin`, and where it ends."""
+    try:
+        dtype = _DTYPES[entry["dtype"]]
+        (elements,) = entry["shape"]
+        low, high = entry["data_offsets"]
+        end = begin + elements * dtype.itemsize
+        fits = elements >= 0 and (base + low, base + high) == (begin, end)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CountsFileError(f"{path}: array {name!r} is described by {entry}: {error}") from error
+    if not fits or end > size:
+        raise CountsFileError(
+            f"{path}: expected array {name!r} of {elements} {dtype} at byte {begin} of {size}, "
+            f"got bytes {base + low} to {base + high}: damaged or truncated"
+        )
+    if elements == 0:  # which mmap refuses
+        return np.empty(0, dtype), end
+    return np.memmap(path, dtype, "r", begin, (elements,)), end
+
+
+def _json(path: Path, what: str, text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CountsFileError(f"{path}: expected JSON as its {what}, got {error}") from error

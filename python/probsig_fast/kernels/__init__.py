@@ -1,0 +1,1 @@
+"""The counting kernels, one module a backend, all with the functions of `contract.Kernels`."""

@@ -1,0 +1,121 @@
+"""What every backend promises. All of them return the same arrays for the same input.
+
+Arrays in, arrays out: a kernel knows no files, sequences or relations, only one chunk of tokens
+and the runs in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = NDArray[np.uint16] | NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Counts as CSR: indices sorted within a row, none twice, no zeros.
+
+    Attributes:
+        indptr: int64 [rows + 1].
+        indices: int32 [nnz], column ids.
+        data: int64 [nnz], above 0.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    data: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One look at a chunk.
+
+    Attributes:
+        histogram: int64 [vocab_size], how often each id occurs among the first `core` tokens.
+        cuts: int64, sorted: positions (in all tokens) of the ids in `cutting`.
+        invalid: the lowest position of an id that is neither below `vocab_size` nor in `cutting`;
+            -1 if there is none. The other fields mean nothing if there is one.
+    """
+
+    histogram: NDArray[np.int64]
+    cuts: NDArray[np.int64]
+    invalid: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse float matrix by rows: `indptr` int64, `indices` int32, `values` float64."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+
+class Kernels(Protocol):
+    """A backend's functions.
+
+    `cancel` is a `uint8` array of one element, shared by the workers of one count: once it is not
+    0, a kernel stops soon and returns whatever it has, which the caller throws away.
+    """
+
+    def scan(self, tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
+        """Histogram and cuts; `cutting` is sorted and of the tokens' type.
+
+        The histogram counts the first `core` tokens; validity and cuts cover all of them.
+        """
+
+    def next_pairs(
+        self,
+        tokens: Tokens,
+        core: int,
+        run_starts: NDArray[np.int64],
+        run_ends: NDArray[np.int64],
+        histogram: NDArray[np.int64],
+        cancel: NDArray[np.uint8],
+    ) -> Block:
+        """N[x, y] = positions i < core with w_i = x, w_{i+1} = y in one run; square, of the
+        histogram's size. `histogram[x]` is at least the number of x among the core's runs."""
+
+    def window_pairs(
+        self,
+        tokens: Tokens,
+        core: int,
+        run_starts: NDArray[np.int64],
+        run_ends: NDArray[np.int64],
+        histogram: NDArray[np.int64],
+        weights: NDArray[np.int64],
+        cancel: NDArray[np.uint8],
+    ) -> Block:
+        """N[x, y] = sum of weights[d - 1] over i < core and d with w_i = x, w_{i+d} = y in one run.
+
+        The caller keeps `core * sum(weights)` below 2^63.
+        """
+
+    def merge(self, blocks: list[Block], row_begin: int, row_end: int) -> Block:
+        """The sum of rows [row_begin, row_end) of all blocks; `indptr` starts at 0.
+
+        Raises:
+            OverflowError: a sum past 2^63 - 1.
+        """
+
+    def gram_squares(
+        self,
+        rows: Rows,
+        columns: Rows,
+        shift: float,
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
+    ) -> NDArray[np.float64]:
+        """sum over j != i of (p_i . p_j - shift)^2 for rows i in [row_begin, row_end) of a sparse
+        matrix P; float64 [row_end - row_begin].
+
+        `rows` is P by rows and `columns` the same matrix by columns (P'). j runs over all rows,
+        those with p_i . p_j = 0 included. Products are added in the order of the row's indices,
+        then squares in the order of j, so that the result is the same for every backend's
+        threads. O(sum over the rows' entries of their column's length), and O(rows of P) memory.
+        """

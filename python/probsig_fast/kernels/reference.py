@@ -1,0 +1,83 @@
+"""The definition of every kernel, in plain NumPy. Slow, obvious, and never chosen by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contract import Block, Scan, Tokens
+
+
+def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
+    is_cut = np.isin(tokens, cutting)
+    invalid = np.flatnonzero((tokens >= vocab_size) & ~is_cut)
+    if invalid.size:
+        return Scan(np.empty(0, np.int64), np.empty(0, np.int64), int(invalid[0]))
+    known = tokens[:core][tokens[:core] < vocab_size]
+    histogram = np.bincount(known, minlength=vocab_size).astype(np.int64)
+    return Scan(histogram, np.flatnonzero(is_cut).astype(np.int64), -1)
+
+
+def next_pairs(
+    tokens: Tokens,
+    core: int,
+    run_starts: NDArray[np.int64],
+    run_ends: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> Block:
+    weights = np.ones(1, np.int64)
+    return window_pairs(tokens, core, run_starts, run_ends, histogram, weights, cancel)
+
+
+def window_pairs(
+    tokens: Tokens,
+    core: int,
+    run_starts: NDArray[np.int64],
+    run_ends: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> Block:
+    vocab_size = histogram.size
+    lengths = run_ends - run_starts
+    positions = np.repeat(run_starts - np.cumsum(lengths) + lengths, lengths)
+    positions += np.arange(positions.size)
+    run_end = np.repeat(run_ends, lengths)
+    keys = [np.empty(0, np.int64)]
+    values = [np.empty(0, np.int64)]
+    for distance, weight in enumerate(weights.tolist(), 1):
+        first = positions[(positions < core) & (positions + distance < run_end)]
+        pair = tokens[first].astype(np.int64) * vocab_size + tokens[first + distance]
+        key, count = np.unique(pair, return_counts=True)
+        keys.append(key)
+        values.append(count * weight)
+    return _block(np.concatenate(keys), np.concatenate(values), vocab_size, vocab_size)
+
+
+def merge(blocks: list[Block], row_begin: int, row_end: int) -> Block:
+    keys = [np.empty(0, np.int64)]
+    values = [np.empty(0, np.int64)]
+    for block in blocks:
+        low, high = block.indptr[row_begin], block.indptr[row_end]
+        row = np.repeat(np.arange(row_end - row_begin), np.diff(block.indptr[row_begin : row_end + 1]))
+        keys.append(row << 31 | block.indices[low:high])
+        values.append(block.data[low:high])
+    return _block(np.concatenate(keys), np.concatenate(values), row_end - row_begin, 1 << 31)
+
+
+def _block(keys: NDArray[np.int64], values: NDArray[np.int64], rows: int, columns: int) -> Block:
+    """Sum `values` of equal `keys` = row * columns + column."""
+    key, inverse = np.unique(keys, return_inverse=True)
+    # Halves of 32 bits cannot wrap 64, so that a sum past 2^63 - 1 shows before it is formed.
+    low, high = np.zeros(key.size, np.int64), np.zeros(key.size, np.int64)
+    np.add.at(low, inverse, values & 0xFFFFFFFF)
+    np.add.at(high, inverse, values >> 32)
+    high += low >> 32
+    if (high >= 2**31).any():
+        raise OverflowError("a sum of counts passed 2^63 - 1")
+    total = high << 32 | (low & 0xFFFFFFFF)
+    kept = total > 0
+    row, column = np.divmod(key[kept], columns)
+    indptr = np.searchsorted(row, np.arange(rows + 1)).astype(np.int64)
+    return Block(indptr, column.astype(np.int32), total[kept])

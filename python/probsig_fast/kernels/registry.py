@@ -1,0 +1,116 @@
+"""The backends in order of preference, and the one place that chooses among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from .._build_info import missing_reason
+from ..errors import BackendError
+from .contract import Kernels
+
+#: Forces a backend for every count that does not name one itself.
+VARIABLE = "PROBSIG_BACKEND"
+
+
+class Unavailable(Exception):
+    """Raised by a loader; its text is the reason."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A set of kernels and how to get it.
+
+    Attributes:
+        name: as in `backend=`.
+        description: one line.
+        load: gives the kernels or raises `Unavailable` with the reason.
+        automatic: whether it may be chosen without being named.
+    """
+
+    name: str
+    description: str
+    load: Callable[[], Kernels]
+    automatic: bool = True
+
+    def missing(self) -> str | None:
+        """Why this backend cannot run here; None if it can."""
+        try:
+            self.load()
+        except Unavailable as reason:
+            return str(reason)
+        return None
+
+
+def _load_native_cpu() -> Kernels:
+    try:
+        from . import native_cpu
+    except ImportError as error:
+        raise Unavailable(missing_reason("_cpu") or str(error)) from error
+    return cast(Kernels, native_cpu)
+
+
+def _load_numba_cpu() -> Kernels:
+    try:
+        from . import numba_cpu
+    except ImportError as error:
+        raise Unavailable(f"Numba cannot be imported: {error}") from error
+    return cast(Kernels, numba_cpu)
+
+
+def _load_reference() -> Kernels:
+    from . import reference
+
+    return cast(Kernels, reference)
+
+
+BACKENDS: tuple[Backend, ...] = (
+    Backend("native_cpu", "C++ kernels", _load_native_cpu),
+    Backend("numba_cpu", "the same kernels compiled by Numba", _load_numba_cpu),
+    Backend("reference", "plain NumPy: the definition, slow", _load_reference, automatic=False),
+)
+
+
+def choose(name: str | None = None) -> Backend:
+    """The backend of that name; else the one in PROBSIG_BACKEND; else the first that runs here.
+
+    Raises:
+        BackendError: an unknown name, or a backend that this machine lacks.
+    """
+    argument = "backend"
+    if name is None:
+        name, argument = os.environ.get(VARIABLE) or None, VARIABLE
+    if name is None:
+        for backend in BACKENDS:
+            if backend.automatic and not backend.missing():
+                return backend
+        reasons = "; ".join(f"{b.name}: {b.missing()}" for b in BACKENDS if b.automatic)
+        raise BackendError(f"no backend is available here: {reasons}")
+    for backend in BACKENDS:
+        if backend.name == name:
+            reason = backend.missing()
+            if reason:
+                raise BackendError(f"{argument}: {name!r} is not available here: {reason}")
+            return backend
+    known = ", ".join(repr(backend.name) for backend in BACKENDS)
+    raise BackendError(f"{argument}: expected one of {known}, got {name!r}")
+
+
+def show_backends() -> str:
+    """A table of the backends: the one chosen, those available, and why each other one is not."""
+    chosen = choose()
+    lines = []
+    for backend in BACKENDS:
+        reason = backend.missing()
+        if backend is chosen:
+            status = "chosen"
+        elif reason:
+            status = f"missing: {reason}"
+        elif backend.automatic:
+            status = "available"
+        else:
+            status = "available by name only"
+        lines.append(f"{backend.name:<12} {backend.description:<36} {status}")
+    return "\n".join(lines)

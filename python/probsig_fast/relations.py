@@ -1,0 +1,172 @@
+"""What is counted: frozen descriptions, with no code that counts.
+
+The exact meaning of each relation is the table in README.md ("What exactly is counted").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, Union
+
+from .errors import ArgumentError, ArgumentTypeError
+
+Direction = Literal["forward", "backward", "symmetric"]
+Weighting = Union[str, Sequence[Union[int, Fraction]]]
+
+#: Weights are put over their least common denominator; a finer one than this is refused, so that
+#: a count stays far from the 63 bits it is kept in.
+MAX_WEIGHT_SCALE = 2**28
+#: The largest scaled weight, for the same reason.
+MAX_WEIGHT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Next:
+    """Next-token pairs: N[s, s'] = positions t with w_t = s and w_{t+1} = s' in one sequence."""
+
+    name: ClassVar[str] = "next"
+    weights: ClassVar[tuple[int, ...]] = (1,)
+    weight_scale: ClassVar[int] = 1
+    direction: ClassVar[Direction] = "forward"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pairs at most `size` apart: N[x, y] = sum over i < j <= i + size in one sequence with
+    w_i = x, w_j = y of weight(j - i).
+
+    Args:
+        size: the largest distance, at least 1.
+        weighting: `"uniform"` (1), `"harmonic"` (1/d), or one int or Fraction a distance, not
+            negative. Floats are refused: they would make counts inexact.
+        direction: `"forward"` counts N; `"backward"` N'; `"symmetric"` N + N', whose diagonal
+            counts both ways.
+
+    Attributes:
+        weights: integer weight of each distance 1..size, over the common denominator.
+        weight_scale: that denominator (2520 for harmonic 10). Every stored count is the weighted
+            sum times `weight_scale`, an exact integer.
+
+    Raises:
+        ArgumentError: a size below 1, a list whose length is not `size`, negative or all-zero
+            weights, a scale above 2^28 (harmonic beyond 22).
+        ArgumentTypeError: a float size or weight.
+    """
+
+    name: ClassVar[str] = "window"
+    size: int
+    weighting: Weighting = "uniform"
+    direction: Direction = "forward"
+    weights: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    weight_scale: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_positive_int("size", self.size)
+        if self.direction not in ("forward", "backward", "symmetric"):
+            raise ArgumentError(
+                "direction: expected 'forward', 'backward' or 'symmetric', "
+                f"got {self.direction!r}"
+            )
+        if not isinstance(self.weighting, str):
+            object.__setattr__(self, "weighting", _fractions(self.weighting, self.size))
+        weights, scale = _scaled(self.weighting, self.size)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "weight_scale", scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        weighting = self.weighting
+        return {
+            "name": self.name,
+            "size": self.size,
+            "weighting": weighting if isinstance(weighting, str) else [str(w) for w in weighting],
+            "direction": self.direction,
+        }
+
+
+Relation = Union[Next, Window]
+
+
+def relation_from_dict(fields: dict[str, Any]) -> Relation:
+    """The inverse of `relation.to_dict()`.
+
+    Raises:
+        ArgumentError: an unknown name, or fields that the relation does not have.
+    """
+    fields = dict(fields)
+    name = fields.pop("name", None)
+    if name == Next.name and not fields:
+        return Next()
+    if name == Window.name and set(fields) == {"size", "weighting", "direction"}:
+        weighting = fields["weighting"]
+        if not isinstance(weighting, str):
+            weighting = [Fraction(w) for w in weighting]
+        return Window(fields["size"], weighting, fields["direction"])
+    raise ArgumentError(f"relation: expected a known relation and its fields, got {name!r} {fields}")
+
+
+def _check_positive_int(argument: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError(f"{argument}: expected an int, got {type(value).__name__} {value!r}")
+    if value < 1:
+        raise ArgumentError(f"{argument}: expected at least 1, got {value}")
+
+
+def _fractions(weighting: Sequence[int | Fraction], size: int) -> tuple[Fraction, ...]:
+    try:
+        given = tuple(weighting)
+    except TypeError:
+        raise ArgumentTypeError(
+            "weighting: expected 'uniform', 'harmonic' or a list of ints or Fractions, "
+            f"got {type(weighting).__name__} {weighting!r}"
+        ) from None
+    if len(given) != size:
+        raise ArgumentError(f"weighting: expected {size} weights, one a distance, got {len(given)}")
+    for distance, weight in enumerate(given, 1):
+        if isinstance(weight, bool) or not isinstance(weight, (int, Fraction)):
+            raise ArgumentTypeError(
+                "weighting: expected ints or fractions.Fraction (floats are inexact), "
+                f"got {type(weight).__name__} {weight!r} at distance {distance}"
+            )
+        if weight < 0:
+            raise ArgumentError(
+                f"weighting: expected weights >= 0, got {weight} at distance {distance}"
+            )
+    if not any(given):
+        raise ArgumentError("weighting: expected at least one weight above 0, got only zeros")
+    return tuple(Fraction(weight) for weight in given)
+
+
+def _scaled(weighting: Weighting, size: int) -> tuple[tuple[int, ...], int]:
+    """Integer weights of distances 1..size and the denominator they are over."""
+    if weighting == "uniform":
+        return (1,) * size, 1
+    if weighting == "harmonic":
+        # Beyond 22 the scale is above the limit already: never build huge integers first.
+        scale = math.lcm(*range(1, min(size, 23) + 1))
+        fractions = [Fraction(1, distance) for distance in range(1, min(size, 23) + 1)]
+    elif isinstance(weighting, str):
+        raise ArgumentError(
+            "weighting: expected 'uniform', 'harmonic' or a list of ints or Fractions, "
+            f"got {weighting!r}"
+        )
+    else:
+        fractions = [Fraction(weight) for weight in weighting]
+        scale = math.lcm(*(fraction.denominator for fraction in fractions))
+    if scale > MAX_WEIGHT_SCALE:
+        raise ArgumentError(
+            f"weighting: expected a common denominator of at most 2^28 = {MAX_WEIGHT_SCALE}, "
+            f"got {scale}{' or more' if weighting == 'harmonic' else ''} for {weighting!r} "
+            f"at size {size}: give explicit integer weights instead"
+        )
+    weights = tuple(int(fraction * scale) for fraction in fractions)
+    if max(weights) > MAX_WEIGHT:
+        raise ArgumentError(
+            f"weighting: expected scaled weights of at most 2^31 - 1, got {max(weights)}"
+        )
+    return weights, scale

@@ -1,0 +1,77 @@
+"""Where tokens come from: whatever the caller holds becomes a `Source` of `Stream`s."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..errors import ArgumentError, ArgumentTypeError
+from .arrays import ArraySource, SequencesSource, as_token_array
+from .flat import FileSource, expand
+from .stream import Part, Source, Stream
+from .token_dtype import MAX_VOCAB_SIZE, token_dtype
+
+__all__ = [
+    "MAX_VOCAB_SIZE",
+    "ArraySource",
+    "FileSource",
+    "Part",
+    "SequencesSource",
+    "Source",
+    "Stream",
+    "open_source",
+    "token_dtype",
+]
+
+
+def open_source(
+    tokens: Any,
+    *,
+    dtype: DTypeLike | None = None,
+    offsets: ArrayLike | None = None,
+    join_files: bool = False,
+) -> Source:
+    """A source over `tokens`: an array, a path, a glob, a list of paths, an iterable of sequences,
+    or a source already.
+
+    Raises:
+        ArgumentTypeError: none of these; `dtype` that is not the array's.
+        ArgumentError: `offsets` or `join_files` where they have no meaning.
+        SourceError, SourceNotFoundError: see the sources.
+    """
+    if hasattr(tokens, "streams") and hasattr(tokens, "describe"):
+        _refuse("a source, which knows these itself", dtype=dtype, offsets=offsets)
+        return tokens
+    if isinstance(tokens, (str, os.PathLike)):
+        return FileSource(expand(tokens), dtype, join_files, offsets)
+    if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], (str, os.PathLike)):
+        files = [file for item in tokens for file in expand(item)]
+        return FileSource(files, dtype, join_files, offsets)
+    if join_files:
+        raise ArgumentError("join_files: expected False for tokens that are no files, got True")
+    if hasattr(tokens, "__array__") or hasattr(tokens, "__dlpack_device__"):
+        array = as_token_array(tokens, "tokens")
+        if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
+            raise ArgumentTypeError(f"dtype: expected {array.dtype}, as the tokens are, got {dtype}")
+        return ArraySource(array, offsets)
+    if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], int):
+        raise ArgumentTypeError(
+            "tokens: expected an array or a list of sequences, got a flat list of ints: "
+            "wrap it in numpy.array(...) for one stream, or in [...] for one sequence"
+        )
+    if isinstance(tokens, Iterable) and not isinstance(tokens, (bytes, dict, set)):
+        _refuse("an iterable of sequences", offsets=offsets)
+        return SequencesSource(tokens, dtype)
+    raise ArgumentTypeError(
+        "tokens: expected an integer array, a path, a glob or an iterable of sequences, "
+        f"got {type(tokens).__name__}"
+    )
+
+
+def _refuse(what: str, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise ArgumentError(f"{name}: expected None for {what}, got {type(value).__name__}")

@@ -1,0 +1,192 @@
+"""Tokens in memory: one array, or an iterable of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ..errors import ArgumentError, ArgumentTypeError, SourceError
+from .stream import Part, Stream
+from .token_dtype import token_dtype
+
+#: Sequences are joined up to about so many tokens before they are counted.
+BATCH_TOKENS = 2**24
+
+
+class ArraySource:
+    """A 1-D stream, or a 2-D array whose rows are sequences, of any integer type.
+
+    Args:
+        tokens: NumPy array or memory map; anything with `__dlpack__` (a torch CPU tensor, an Arrow
+            array) or `__array__`. Not copied.
+        offsets: int [sequences + 1], from 0 to the number of tokens, never falling: sequence i is
+            tokens[offsets[i]:offsets[i + 1]]. 1-D tokens only.
+        name: for messages.
+    """
+
+    vocab_size = None
+
+    def __init__(
+        self, tokens: Any, offsets: ArrayLike | None = None, name: str = "tokens"
+    ) -> None:
+        array = as_token_array(tokens, name)
+        self.name = name
+        self.total = array.size
+        self._shape, self._dtype = array.shape, array.dtype
+        row_length = None
+        if array.ndim == 2:
+            row_length = array.shape[1] or None
+            if offsets is not None:
+                raise ArgumentError(
+                    "offsets: expected None for 2-D tokens, whose rows are the sequences"
+                )
+            array = array.reshape(-1)
+        starts = None if offsets is None else check_offsets(offsets, array.size)
+        self._stream = Stream((Part(name, array),), starts, row_length)
+
+    def streams(self) -> Iterator[Stream]:
+        yield self._stream
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [{"name": self.name, "shape": list(self._shape), "dtype": str(self._dtype)}]
+
+
+class SequencesSource:
+    """An iterable of sequences of token ids (lists or 1-D integer arrays), read once.
+
+    Args:
+        sequences: each item is one sequence; empty ones are allowed.
+        dtype: the token type of items that are not arrays; int64 if None.
+    """
+
+    vocab_size = None
+    name = "sequences"
+
+    def __init__(self, sequences: Iterable[Any], dtype: DTypeLike | None = None) -> None:
+        self._sequences = sequences
+        self._dtype = token_dtype("dtype", np.int64 if dtype is None else dtype)
+        self.total = None
+        self._read = 0
+
+    def streams(self) -> Iterator[Stream]:
+        batch: list[NDArray] = []
+        size = 0
+        for index, sequence in enumerate(self._sequences):
+            array = self._sequence(sequence, index)
+            if batch and (array.dtype != batch[0].dtype or size + array.size > BATCH_TOKENS):
+                yield self._stream(batch, index - len(batch))
+                batch, size = [], 0
+            batch.append(array)
+            size += array.size
+            self._read = index + 1
+        if batch:
+            yield self._stream(batch, self._read - len(batch))
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [{"name": self.name, "sequences": self._read}]
+
+    def _sequence(self, sequence: Any, index: int) -> NDArray:
+        name = f"sequence {index}"
+        if isinstance(sequence, (str, bytes)):
+            raise ArgumentTypeError(
+                f"tokens: expected sequences of token ids, got {type(sequence).__name__} as {name}"
+            )
+        if isinstance(sequence, Sequence):
+            sequence = _from_list(sequence, name, self._dtype)
+        array = as_token_array(sequence, name)
+        if array.ndim != 1:
+            raise SourceError(f"tokens: expected 1-D sequences, got {array.ndim}-D as {name}")
+        return array
+
+    @staticmethod
+    def _stream(batch: list[NDArray], first: int) -> Stream:
+        ends = np.cumsum([array.size for array in batch], dtype=np.int64)
+        return Stream((Part("sequences", np.concatenate(batch)),), ends, first_sequence=first)
+
+
+def as_token_array(tokens: Any, name: str) -> NDArray:
+    """`tokens` as a 1-D or 2-D NumPy integer array, without a copy where its memory allows.
+
+    Raises:
+        ArgumentTypeError: float, bool or other tokens that are no integers; no array at all.
+        SourceError: 0-D, 3-D and beyond; memory that the CPU cannot read.
+    """
+    if isinstance(tokens, np.ndarray):
+        array = tokens
+    elif hasattr(tokens, "__dlpack_device__"):
+        array = _from_dlpack(tokens, name)
+    elif hasattr(tokens, "__array__"):
+        array = np.asarray(tokens)
+    else:
+        raise ArgumentTypeError(
+            f"tokens: expected an integer array, a path, or an iterable of sequences, "
+            f"got {type(tokens).__name__} as {name}"
+        )
+    if array.ndim not in (1, 2):
+        raise SourceError(f"tokens: expected a 1-D or 2-D array, got {array.ndim}-D as {name}")
+    if array.dtype.kind not in "iu":
+        raise ArgumentTypeError(f"tokens: expected integers, got {array.dtype} as {name}")
+    return array
+
+
+def check_offsets(offsets: ArrayLike, total: int) -> NDArray[np.int64]:
+    """`offsets` as int64 sequence starts.
+
+    Raises:
+        ArgumentError: not 1-D integers from 0 to `total` that never fall.
+    """
+    array = np.asarray(offsets)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"offsets: expected a 1-D integer array that starts with 0, "
+            f"got {array.ndim}-D {array.dtype} of {array.size}"
+        )
+    array = array.astype(np.int64)
+    if array[0] != 0 or array[-1] != total:
+        raise ArgumentError(
+            f"offsets: expected the first to be 0 and the last {total}, the number of tokens, "
+            f"got {array[0]} and {array[-1]}"
+        )
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        i = int(falls[0])
+        raise ArgumentError(
+            f"offsets: expected never to fall, got {array[i]} then {array[i + 1]} at index {i + 1}"
+        )
+    return array
+
+
+def _from_dlpack(tokens: Any, name: str) -> NDArray:
+    try:
+        return np.from_dlpack(tokens)
+    except (RuntimeError, BufferError, TypeError, ValueError) as error:
+        # torch's bfloat16, a CUDA tensor, one that requires grad: NumPy's message alone would not
+        # say which argument is meant.
+        raise SourceError(
+            f"tokens: expected integers in CPU memory, got {type(tokens).__name__} as {name} "
+            f"on device {getattr(tokens, 'device', 'unknown')} with dtype "
+            f"{getattr(tokens, 'dtype', 'unknown')} ({error})"
+        ) from error
+
+
+def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype) -> NDArray:
+    if len(sequence) == 0:
+        return np.empty(0, dtype)
+    try:
+        array = np.array(sequence)
+    except (ValueError, OverflowError) as error:
+        raise SourceError(f"tokens: expected a flat list of ids, got {name}: {error}") from error
+    if array.dtype.kind not in "iu":
+        return array  # refused, with its type, by as_token_array
+    info = np.iinfo(dtype)
+    outside = (array < info.min) | (array > info.max)
+    if array.ndim == 1 and outside.any():
+        position = int(np.flatnonzero(outside)[0])
+        raise SourceError(
+            f"tokens: expected ids that {dtype} holds, got {array[position]} "
+            f"at position {position} of {name}"
+        )
+    return array.astype(dtype)

@@ -1,0 +1,166 @@
+"""`Stream`: a run of tokens with the boundaries that its source knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SourceError
+from .token_dtype import to_kernel
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens that lie in one place: a 1-D integer array (or memory map) and its name in errors."""
+
+    name: str
+    tokens: NDArray
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Consecutive parts of one token type, read as one 1-D array of `len(stream)` tokens.
+
+    Attributes:
+        parts: arrays, files or slices of them, in order.
+        starts: int64, sorted: positions at which a sequence starts (0 and the length are allowed
+            and say nothing new); None where the source knows of no boundary.
+        row_length: a sequence starts at each multiple of it; None for no rows.
+        first_sequence: where `starts` closes sequences that the user numbers, the number of the
+            first, so that an error can name the sequence.
+    """
+
+    parts: tuple[Part, ...]
+    starts: NDArray[np.int64] | None = None
+    row_length: int | None = None
+    first_sequence: int | None = None
+    _ends: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ends = np.cumsum([part.tokens.size for part in self.parts], dtype=np.int64)
+        object.__setattr__(self, "_ends", ends)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self.parts else 0
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.parts[0].tokens.dtype
+
+    @property
+    def name(self) -> str:
+        more = f" and {len(self.parts) - 1} more" if len(self.parts) > 1 else ""
+        return self.parts[0].name + more if self.parts else "an empty source"
+
+    def raw(self, begin: int, end: int) -> NDArray:
+        """Tokens [begin, end) as the source holds them; a view where one part holds them all."""
+        pieces = [part.tokens[a:b] for part, a, b in self._within(begin, end)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty(0, self.dtype)
+
+    def read(self, begin: int, end: int) -> NDArray:
+        """Tokens [begin, end) as kernels take them: contiguous `uint16` or `uint32`."""
+        return to_kernel(self.raw(begin, end))
+
+    def locate(self, position: int) -> tuple[str, int]:
+        """The part (or numbered sequence) that holds `position`, and the position within it."""
+        if self.first_sequence is not None and self.starts is not None:
+            index = int(np.searchsorted(self.starts, position, side="right"))
+            before = int(self.starts[index - 1]) if index else 0
+            return f"sequence {self.first_sequence + index}", position - before
+        index = int(np.searchsorted(self._ends, position, side="right"))
+        before = int(self._ends[index - 1]) if index else 0
+        return self.parts[index].name, position - before
+
+    def starts_within(self, begin: int, end: int) -> NDArray[np.int64]:
+        """The source's sequence starts p with begin <= p < end, sorted."""
+        found = [np.zeros(int(begin <= 0 < end), np.int64)]
+        if self.row_length:
+            first = -(-begin // self.row_length) * self.row_length
+            found.append(np.arange(first, end, self.row_length, dtype=np.int64))
+        if self.starts is not None:
+            low, high = np.searchsorted(self.starts, [begin, end])
+            found.append(self.starts[low:high])
+        return np.unique(np.concatenate(found))
+
+    def last_start(self, position: int) -> int:
+        """The source's last sequence start at or before `position`."""
+        last = 0
+        if self.row_length:
+            last = position // self.row_length * self.row_length
+        if self.starts is not None:
+            index = int(np.searchsorted(self.starts, position, side="right"))
+            last = max(last, int(self.starts[index - 1]) if index else 0)
+        return last
+
+    def _within(self, begin: int, end: int) -> Iterator[tuple[Part, int, int]]:
+        first = int(np.searchsorted(self._ends, begin, side="right"))
+        for index in range(first, len(self.parts)):
+            offset = int(self._ends[index - 1]) if index else 0
+            if offset >= end:
+                return
+            part = self.parts[index]
+            low, high = max(begin - offset, 0), min(end - offset, part.tokens.size)
+            if low < high:
+                yield part, low, high
+
+
+class Source(Protocol):
+    """Where tokens come from."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def vocab_size(self) -> int | None:
+        """The number of token ids, where the source itself says it."""
+
+    @property
+    def total(self) -> int | None:
+        """Tokens in all, where that is known before reading; for the progress bar only."""
+
+    def streams(self) -> Iterator[Stream]:
+        """The streams in order; a sequence never reaches from one into the next."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Provenance: one entry a file or array (path, tokens, dtype, ...)."""
+
+
+def join(streams: Iterator[Stream]) -> Stream:
+    """All streams as one, in order, so that a sequence may reach from one into the next.
+
+    The boundaries that the streams know themselves (offsets, rows) stay; their ends are none.
+
+    Raises:
+        SourceError: token types or row lengths differ between streams.
+    """
+    collected = [stream for stream in streams if len(stream)]
+    starts, offset = [], 0
+    for stream in collected:
+        _check_same(collected[0], stream)
+        if stream.starts is not None:
+            starts.append(stream.starts + offset)
+        offset += len(stream)
+    return Stream(
+        parts=tuple(part for stream in collected for part in stream.parts),
+        starts=np.concatenate(starts) if starts else None,
+        row_length=collected[0].row_length if collected else None,
+    )
+
+
+def _check_same(first: Stream, other: Stream) -> None:
+    for what, expected, got in (
+        ("token type", first.dtype, other.dtype),
+        ("row length", first.row_length, other.row_length),
+    ):
+        if expected != got:
+            raise SourceError(
+                f"join_files: expected one {what} throughout, got {expected} in {first.name} "
+                f"and {got} in {other.name}"
+            )

@@ -1,0 +1,77 @@
+"""The one place that decides token width.
+
+Kernels read contiguous, native-endian `uint16` or `uint32`. `uint16`, `uint32` and `int32` arrays
+reach them without a copy (`int32` as its bits: a negative id is then at or above 2^31, so above
+every vocabulary); any other integer type is converted, a chunk at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import ArgumentTypeError
+
+#: Column indices are int32.
+MAX_VOCAB_SIZE = 2**31 - 1
+#: Ids that may be ignored: whatever an int32 or a uint32 can hold, but for the marker below.
+IGNORE_RANGE = (-(2**31) + 1, 2**32 - 2)
+#: Stands for any id that 32 bits cannot hold; above every vocabulary, and never ignored.
+OUT_OF_DOMAIN_SIGNED = np.uint32(2**31)
+OUT_OF_DOMAIN_UNSIGNED = np.uint32(2**32 - 1)
+
+
+def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype:
+    """`dtype` as a NumPy integer type.
+
+    Raises:
+        ArgumentTypeError: not an integer type (float, bool, object, ...), or no type at all.
+    """
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = None
+    if result is None or result.kind not in "iu":
+        raise ArgumentTypeError(f"{argument}: expected an integer token type, got {dtype!s}")
+    return result
+
+
+def kernel_dtype(dtype: np.dtype) -> np.dtype:
+    """The type in which kernels see tokens of `dtype`."""
+    return np.dtype(np.uint16 if dtype.kind == "u" and dtype.itemsize <= 2 else np.uint32)
+
+
+def to_kernel(values: NDArray) -> NDArray:
+    """1-D integer `values` as contiguous `uint16` or `uint32`; a view wherever the bits allow it."""
+    target = kernel_dtype(values.dtype)
+    if values.dtype.itemsize > 4:
+        return _narrow_64(values)
+    if values.dtype.kind == "i" and values.dtype != np.int32:
+        values = values.astype(np.int32)
+    if values.dtype == np.int32:
+        return np.ascontiguousarray(values).view(np.uint32)
+    return np.ascontiguousarray(values, dtype=target)
+
+
+def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype) -> NDArray:
+    """Those of `ids` that an array of `dtype` can hold, as `to_kernel` would show them."""
+    info = np.iinfo(dtype)
+    low, high = max(info.min, IGNORE_RANGE[0]), min(info.max, IGNORE_RANGE[1])
+    if dtype.kind == "i":
+        high = min(high, 2**31 - 1)
+    elif dtype.itemsize <= 4:
+        high = info.max
+    held = ids[(ids >= low) & (ids <= high)]
+    return (held & 0xFFFFFFFF).astype(kernel_dtype(dtype))
+
+
+def _narrow_64(values: NDArray) -> NDArray[np.uint32]:
+    """64-bit ids in 32 bits; those that do not fit become a marker, never a wrapped id."""
+    if values.dtype.kind == "i":
+        low, high, marker = -(2**31) + 1, 2**31 - 1, OUT_OF_DOMAIN_SIGNED
+    else:
+        low, high, marker = 0, 2**32 - 2, OUT_OF_DOMAIN_UNSIGNED
+    narrow = values.astype(np.uint32)
+    if values.size and (int(values.min()) < low or int(values.max()) > high):
+        narrow[(values < low) | (values > high)] = marker
+    return narrow
