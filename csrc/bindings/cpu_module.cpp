@@ -1,0 +1,106 @@
+// The Python module `_cpu`: each function checks its arguments, releases the GIL and calls a kernel
+// that knows no Python. The release is safe: kernels touch only the memory of arrays that the
+// caller's frame keeps alive, and allocate nothing that belongs to Python.
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "arrays.hpp"
+#include "cpu/merge.hpp"
+#include "cpu/pairs.hpp"
+#include "cpu/scan.hpp"
+
+namespace probsig {
+namespace {
+
+template <class Token>
+py::tuple bind_scan(const py::array& tokens, std::int64_t core, std::int64_t vocab_size,
+                    const py::array& cutting) {
+  const auto all = as_span<Token>(tokens, "tokens");
+  const auto ids = as_span<Token>(cutting, "cutting");
+  if (core < 0 || core > all.size) throw py::value_error("core: expected within the tokens");
+  if (vocab_size < 1) throw py::value_error("vocab_size: expected at least 1");
+  auto result = [&] {
+    py::gil_scoped_release release;
+    return scan(all, core, vocab_size, ids);
+  }();
+  return py::make_tuple(to_numpy(result.histogram), to_numpy(result.cuts), result.invalid);
+}
+
+template <class Token>
+py::tuple bind_next_pairs(const py::array& tokens, std::int64_t core, const py::array& run_starts,
+                          const py::array& run_ends, const py::array& histogram,
+                          const py::array& cancel) {
+  const auto chunk = as_chunk<Token>(tokens, core, run_starts, run_ends, histogram);
+  const auto flag = as_flag(cancel);
+  auto block = [&] {
+    py::gil_scoped_release release;
+    return next_pairs(chunk, flag);
+  }();
+  return to_tuple(block);
+}
+
+template <class Token>
+py::tuple bind_window_pairs(const py::array& tokens, std::int64_t core,
+                            const py::array& run_starts, const py::array& run_ends,
+                            const py::array& histogram, const py::array& weights,
+                            const py::array& cancel) {
+  const auto chunk = as_chunk<Token>(tokens, core, run_starts, run_ends, histogram);
+  const auto each = as_span<std::int64_t>(weights, "weights");
+  const auto flag = as_flag(cancel);
+  auto block = [&] {
+    py::gil_scoped_release release;
+    return window_pairs(chunk, each, flag);
+  }();
+  return to_tuple(block);
+}
+
+using Arrays = std::vector<std::tuple<py::array, py::array, py::array>>;
+
+py::tuple bind_merge(const Arrays& arrays, std::int64_t row_begin, std::int64_t row_end) {
+  std::vector<BlockView> blocks;
+  for (const auto& [indptr, indices, data] : arrays) {
+    blocks.push_back({as_span<std::int64_t>(indptr, "indptr"),
+                      as_span<std::int32_t>(indices, "indices"),
+                      as_span<std::int64_t>(data, "data")});
+    const BlockView& block = blocks.back();
+    if (row_begin < 0 || row_end < row_begin || row_end >= block.indptr.size ||
+        block.indptr.size != blocks.front().indptr.size) {
+      throw py::value_error("row_begin, row_end: expected within the rows of every block");
+    }
+    std::int64_t position = 0;
+    for (std::int64_t row = row_begin; row <= row_end; ++row) {
+      if (block.indptr[row] < position || block.indptr[row] > block.indices.size) {
+        throw py::value_error("indptr: expected to rise within the entries: damaged");
+      }
+      position = block.indptr[row];
+    }
+    if (block.indices.size != block.data.size) {
+      throw py::value_error("indices, data: expected as many of both");
+    }
+  }
+  if (blocks.empty()) throw py::value_error("blocks: expected at least one");
+  auto block = [&] {
+    py::gil_scoped_release release;
+    return merge(blocks, row_begin, row_end);
+  }();
+  return to_tuple(block);
+}
+
+}  // namespace
+}  // namespace probsig
+
+PYBIND11_MODULE(_cpu, m) {
+  using namespace probsig;
+  m.doc() = "Native CPU kernels of probsig_fast; contract.py says what each one does.";
+  m.def("version", [] { return PROBSIG_VERSION; }, "Version of the package this was built for.");
+  m.def("scan_uint16", &bind_scan<std::uint16_t>);
+  m.def("scan_uint32", &bind_scan<std::uint32_t>);
+  m.def("next_pairs_uint16", &bind_next_pairs<std::uint16_t>);
+  m.def("next_pairs_uint32", &bind_next_pairs<std::uint32_t>);
+  m.def("window_pairs_uint16", &bind_window_pairs<std::uint16_t>);
+  m.def("window_pairs_uint32", &bind_window_pairs<std::uint32_t>);
+  m.def("merge", &bind_merge);
+}

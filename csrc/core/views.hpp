@@ -1,0 +1,46 @@
+// Plain views over memory that somebody else owns: what kernels take.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace probsig {
+
+template <class T>
+struct Span {
+  const T* data = nullptr;
+  std::int64_t size = 0;
+
+  const T& operator[](std::int64_t i) const { return data[i]; }
+};
+
+// One chunk: kernels count the pairs that the first `core` tokens begin. Runs [starts[i], ends[i])
+// are in order, do not overlap, and hold only ids below the vocabulary size.
+template <class Token>
+struct Chunk {
+  Span<Token> tokens;
+  std::int64_t core = 0;
+  Span<std::int64_t> run_starts;
+  Span<std::int64_t> run_ends;
+  // histogram[x] >= how often x stands among the core's runs; its size is the vocabulary's.
+  Span<std::int64_t> histogram;
+};
+
+// A square CSR block: indices sorted within a row.
+struct BlockView {
+  Span<std::int64_t> indptr;
+  Span<std::int32_t> indices;
+  Span<std::int64_t> data;
+};
+
+// Set to another value than 0 by the caller's thread; kernels look at it now and then.
+class CancelFlag {
+ public:
+  explicit CancelFlag(const std::uint8_t* flag) : flag_(flag) {}
+  bool set() const { return *static_cast<const volatile std::uint8_t*>(flag_) != 0; }
+
+ private:
+  const std::uint8_t* flag_;
+};
+
+}  // namespace probsig

@@ -1,0 +1,23 @@
+// Where each token's bucket begins; the histogram bounds how much comes into it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/views.hpp"
+
+namespace probsig {
+
+// Size: the vocabulary's plus one; the last is the sum.
+inline std::vector<std::uint32_t> bucket_begins(Span<std::int64_t> sizes) {
+  std::vector<std::uint32_t> begins(static_cast<std::size_t>(sizes.size) + 1);
+  std::uint32_t sum = 0;
+  for (std::int64_t id = 0; id < sizes.size; ++id) {
+    begins[static_cast<std::size_t>(id)] = sum;
+    sum += static_cast<std::uint32_t>(sizes[id]);
+  }
+  begins.back() = sum;
+  return begins;
+}
+
+}  // namespace probsig

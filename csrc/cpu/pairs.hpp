@@ -1,0 +1,18 @@
+// Next-token and window pairs of one chunk.
+#pragma once
+
+#include "core/block.hpp"
+#include "core/views.hpp"
+
+namespace probsig {
+
+// N[x, y] = positions i < core with w_i = x, w_{i+1} = y in one run.
+template <class Token>
+BlockBuilder next_pairs(const Chunk<Token>& chunk, CancelFlag cancel);
+
+// N[x, y] = sum of weights[d - 1] over i < core, d with w_i = x, w_{i+d} = y in one run.
+// core * sum(weights) must be below 2^63.
+template <class Token>
+BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, CancelFlag cancel);
+
+}  // namespace probsig

@@ -1,0 +1,44 @@
+"""The C++ kernels (`csrc/cpu`) in the form of `contract.Kernels`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _cpu
+from .contract import Block, Scan, Tokens
+
+
+def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
+    kernel = _cpu.scan_uint16 if tokens.dtype == np.uint16 else _cpu.scan_uint32
+    return Scan(*kernel(tokens, core, vocab_size, cutting))
+
+
+def next_pairs(
+    tokens: Tokens,
+    core: int,
+    run_starts: NDArray[np.int64],
+    run_ends: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> Block:
+    kernel = _cpu.next_pairs_uint16 if tokens.dtype == np.uint16 else _cpu.next_pairs_uint32
+    return Block(*kernel(tokens, core, run_starts, run_ends, histogram, cancel))
+
+
+def window_pairs(
+    tokens: Tokens,
+    core: int,
+    run_starts: NDArray[np.int64],
+    run_ends: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> Block:
+    kernel = _cpu.window_pairs_uint16 if tokens.dtype == np.uint16 else _cpu.window_pairs_uint32
+    return Block(*kernel(tokens, core, run_starts, run_ends, histogram, weights, cancel))
+
+
+def merge(blocks: list[Block], row_begin: int, row_end: int) -> Block:
+    arrays = [(block.indptr, block.indices, block.data) for block in blocks]
+    return Block(*_cpu.merge(arrays, row_begin, row_end))
