@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CountOverflowError
+from .errors import CountOverflowError, CountsFileError
 from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
@@ -55,6 +55,7 @@ def add_blocks(blocks: list[Block], kernels: Kernels, pool: WorkerPool) -> Block
 
     Raises:
         CountOverflowError: a sum past 2^63 - 1.
+        CountsFileError: an index outside the columns, or a count below 1.
     """
     if len(blocks) == 1:
         return blocks[0]
@@ -64,6 +65,8 @@ def add_blocks(blocks: list[Block], kernels: Kernels, pool: WorkerPool) -> Block
         parts = list(pool.map(lambda rows: kernels.merge(blocks, *rows), ranges))
     except OverflowError as error:
         raise CountOverflowError("counts: a sum passed 2^63 - 1") from error
+    except (IndexError, ValueError) as error:  # only a damaged file holds such entries
+        raise CountsFileError(str(error)) from error
     return _stack(parts)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import integer
 from .errors import ArgumentError, ArgumentTypeError
 from .sources.token_dtype import IGNORE_RANGE, kernel_ids
 
@@ -51,7 +52,7 @@ class Boundaries:
             ArgumentTypeError: no integers.
         """
         if eos is not None:
-            eos = _integer("eos", eos)
+            eos = integer("eos", eos)
             if not 0 <= eos < vocab_size:
                 raise ArgumentError(
                     f"eos: expected an id from 0 to vocab_size - 1 = {vocab_size - 1}, got {eos}"
@@ -60,18 +61,13 @@ class Boundaries:
             raise ArgumentError("count_eos: expected True where no eos is given, got False")
         if isinstance(ignore_ids, (int, np.integer)):
             ignore_ids = (int(ignore_ids),)
-        ignored = sorted({_integer("ignore_ids", i) for i in ignore_ids})
-        for i in ignored:
-            if not IGNORE_RANGE[0] <= i <= IGNORE_RANGE[1]:
-                raise ArgumentError(
-                    f"ignore_ids: expected ids from {IGNORE_RANGE[0]} to {IGNORE_RANGE[1]}, got {i}"
-                )
+        if not isinstance(ignore_ids, Iterable):
+            raise ArgumentTypeError(
+                f"ignore_ids: expected ints, got {type(ignore_ids).__name__} {ignore_ids!r}"
+            )
+        ignored = sorted({integer("ignore_ids", i, *IGNORE_RANGE) for i in ignore_ids})
         if sequence_length is not None:
-            sequence_length = _integer("sequence_length", sequence_length)
-            if sequence_length < 1:
-                raise ArgumentError(
-                    f"sequence_length: expected at least 1, got {sequence_length}"
-                )
+            sequence_length = integer("sequence_length", sequence_length, 1)
         if eos in ignored:
             # An ignored eos is a cut that is not counted: the same rule said twice.
             count_eos = False
@@ -158,9 +154,3 @@ def _pieces(
     nth = np.arange(stretch.size) - np.repeat(np.cumsum(pieces) - pieces, pieces) + first[stretch]
     begin = anchors[stretch] + nth * length
     return np.maximum(begin, starts[stretch]), np.minimum(begin + length, ends[stretch])
-
-
-def _integer(argument: str, value: Any) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise ArgumentTypeError(f"{argument}: expected an int, got {type(value).__name__} {value!r}")
-    return int(value)

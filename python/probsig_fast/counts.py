@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import counts_file
 from .accumulator import add_blocks
+from .arguments import integer, read_only
 from .boundaries import Boundaries
 from .errors import ArgumentError, ArgumentTypeError, CountOverflowError, CountsFileError, MergeError
 from .kernels.contract import Block
@@ -71,7 +72,14 @@ class Counts:
 
     def __post_init__(self) -> None:
         for name in ("indptr", "indices", "stored", "unigram", "row_sum", "column_sum"):
-            getattr(self, name).flags.writeable = False
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # arrays come out of a pickle writeable
 
     @classmethod
     def from_arrays(
@@ -90,8 +98,7 @@ class Counts:
         Raises:
             CountOverflowError: the total is past 2^63 - 1.
         """
-        _check_total(data)
-        row_sum, column_sum = _marginals(indptr, indices, data)
+        total = _check_total(data)
         return cls(
             relation,
             unigram.size,
@@ -100,8 +107,8 @@ class Counts:
             indices,
             data,
             unigram,
-            row_sum,
-            column_sum,
+            _row_sum(indptr, data),
+            _column_sum(unigram.size, indices, data, total),
             int(n_sequences),
             provenance or {},
         )
@@ -109,9 +116,20 @@ class Counts:
     @cached_property
     def data(self) -> NDArray[np.int64]:
         """int64 [nnz], the counts in the order of `indices`."""
-        data = self.stored.astype(np.int64, copy=False)
-        data.flags.writeable = False
-        return data
+        return read_only(self.stored.astype(np.int64, copy=False))
+
+    @cached_property
+    def _safe_indices(self) -> NDArray[np.int32]:
+        """`indices`, checked once: compiled code elsewhere would read and write at whatever a
+        damaged file says. O(nnz) the first time."""
+        if self.nnz:
+            low, high = int(self.indices.min()), int(self.indices.max())
+            if low < 0 or high >= self.vocab_size:
+                raise CountsFileError(
+                    f"counts: expected column ids from 0 to {self.vocab_size - 1}, "
+                    f"got {low} to {high}: damaged"
+                )
+        return self.indices
 
     @property
     def weight_scale(self) -> int:
@@ -188,8 +206,7 @@ class Counts:
         """
         if side not in ("next", "previous"):
             raise ArgumentError(f"side: expected 'next' or 'previous', got {side!r}")
-        if k < 1:
-            raise ArgumentError(f"k: expected at least 1, got {k}")
+        k = integer("k", k, 1)
         token = self.token_id(token) if isinstance(token, str) else token
         ids, counts = self.row(token) if side == "next" else self.column(token)
         support = counts.sum()
@@ -238,7 +255,7 @@ class Counts:
     def phi_next(self, min_support: int = 0) -> Signature:
         """phi_s^next[s'] = P(next = s' | s) = N[s, s'] / sum N[s, :] (arXiv 2509.20124).
 
-        Tokens with support below `min_support` are dropped. No pass over the entries.
+        Tokens with support below `min_support` are dropped. Shares the counts' memory.
 
         Raises:
             ArgumentError: the counts are not of `Next()`.
@@ -273,8 +290,8 @@ class Counts:
         """
         rows = np.repeat(self.row_sum, np.diff(self.indptr))
         values = np.log(self.data) + np.log(float(self.total or 1))
-        values -= np.log(rows) + np.log(self.column_sum[self.indices])
-        matrix = scipy_csr(self.indptr, self.indices, values, (self.vocab_size, self.vocab_size))
+        values -= np.log(rows) + np.log(self.column_sum[self._safe_indices])
+        matrix = scipy_csr(self.indptr, self._safe_indices, values, (self.vocab_size, self.vocab_size))
         if positive:
             matrix = matrix.copy()
             matrix.data = np.maximum(matrix.data, 0.0)
@@ -286,7 +303,7 @@ class Counts:
     def to_scipy(self) -> scipy.sparse.csr_array:
         """int64 CSR array [V, V]; shares memory, so its data is read-only."""
         shape = (self.vocab_size, self.vocab_size)
-        return scipy_csr(self.indptr, self.indices, self.data, shape)
+        return scipy_csr(self.indptr, self._safe_indices, self.data, shape)
 
     def to_torch(self) -> torch.Tensor:
         """int64 sparse CSR tensor [V, V] on the CPU.
@@ -295,7 +312,7 @@ class Counts:
             MissingExtraError: torch is not installed.
         """
         shape = (self.vocab_size, self.vocab_size)
-        return torch_csr(self.indptr, self.indices, self.data, shape)
+        return torch_csr(self.indptr, self._safe_indices, self.data, shape)
 
     def to_coo(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Rows, columns and counts, each [nnz], sorted by row then column."""
@@ -337,6 +354,9 @@ class Counts:
             CountsFileError: entries that contradict their marginals (a damaged file).
         """
         counts = list(counts)
+        for each in counts:
+            if not isinstance(each, Counts):
+                raise ArgumentTypeError(f"counts: expected Counts, got {type(each).__name__}")
         if not counts:
             raise ArgumentError("counts: expected at least one, got none")
         _check_same_rules(counts)
@@ -352,7 +372,7 @@ class Counts:
             block.data,
             _exact_sum([each.unigram for each in counts]),
             sum(each.n_sequences for each in counts),
-            {"merged": [each.provenance for each in counts]},
+            {"merged": [part for each in counts for part in _parts(each.provenance)]},
         )
         for name in ("row_sum", "column_sum"):
             expected = _exact_sum([getattr(each, name) for each in counts])
@@ -390,7 +410,7 @@ class Counts:
         try:
             relation = relation_from_dict(rules["relation"])
             boundaries = Boundaries.checked(rules["vocab_size"], **rules["boundaries"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CountsFileError(f"{path}: expected the rules of counts, got {rules}") from error
         n_sequences = int(arrays.pop("n_sequences")[0])
         counts = cls(
@@ -404,9 +424,17 @@ class Counts:
         )
         if counts._rules() != rules:
             raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")
+        if verify and isinstance(relation, Next) and not counts._unigram_fits():
+            raise CountsFileError(f"{path}: unigrams, sequences and pairs contradict: damaged")
         return counts
 
     # Inside
+
+    def _unigram_fits(self) -> bool:
+        """For `Next`: every token but a sequence's last begins a pair, all but the first end one."""
+        lasts, firsts = self.unigram - self.row_sum, self.unigram - self.column_sum
+        counted = self.n_tokens - self.total == self.n_sequences
+        return bool(counted and lasts.min() >= 0 and firsts.min() >= 0)
 
     def _rules(self) -> dict[str, Any]:
         """All that makes counts comparable, as the file's metadata holds it."""
@@ -442,7 +470,7 @@ class Counts:
             name,
             condition,
             self.indptr,
-            self.indices,
+            self._safe_indices,
             self.stored,
             self.row_sum,
             self.vocab_size,
@@ -485,11 +513,21 @@ def _check_same_rules(counts: Sequence[Counts]) -> None:
                 )
 
 
-def _check_total(data: NDArray[np.int64]) -> None:
-    # In halves of 32 bits, which cannot wrap.
-    total = (int((data >> 32).sum()) << 32) + int((data & 0xFFFFFFFF).sum())
+def _parts(provenance: Mapping[str, Any]) -> Sequence[Any]:
+    """What merged counts were merged from, so that sums of sums stay flat."""
+    merged = provenance.get("merged")
+    return merged if isinstance(merged, list) else [provenance]
+
+
+def _check_total(data: NDArray[np.int64]) -> int:
+    # In halves of 32 bits, which cannot wrap; a piece at a time, to take no memory.
+    pieces = [data[begin : begin + 2**20] for begin in range(0, data.size, 2**20)]
+    high = sum(int((piece >> 32).sum()) for piece in pieces)
+    low = sum(int((piece & 0xFFFFFFFF).sum()) for piece in pieces)
+    total = (high << 32) + low
     if total >= 2**63:
         raise CountOverflowError(f"counts: expected a total of at most 2^63 - 1, got {total}")
+    return total
 
 
 def _exact_sum(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -501,10 +539,19 @@ def _exact_sum(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return total
 
 
-def _marginals(
-    indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    running = np.concatenate([[0], np.cumsum(data)])
-    column_sum = np.zeros(indptr.size - 1, np.int64)
-    np.add.at(column_sum, indices, data)
-    return running[indptr[1:]] - running[indptr[:-1]], column_sum
+def _row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.int64]:
+    sums = np.zeros(indptr.size - 1, np.int64)
+    rows = np.flatnonzero(np.diff(indptr))
+    if rows.size:
+        sums[rows] = np.add.reduceat(data, indptr[rows])
+    return sums
+
+
+def _column_sum(
+    columns: int, indices: NDArray[np.int32], data: NDArray[np.int64], total: int
+) -> NDArray[np.int64]:
+    if total < 2**53:  # every partial sum is then exact in float64, and bincount is fast
+        return np.bincount(indices, data, minlength=columns).astype(np.int64)
+    sums = np.zeros(columns, np.int64)
+    np.add.at(sums, indices, data)
+    return sums

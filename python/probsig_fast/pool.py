@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArgumentError, ArgumentTypeError
+from .arguments import integer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,14 +48,19 @@ class WorkerPool:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """`function` of each item, in order, with no more than one item waiting a thread.
 
-        A failure is raised where its result would stand. Items start in order, so the failure
-        raised is that of the first item that fails, whatever the threads do.
+        A failure is raised where its result would stand, also one of `items` itself. Items start
+        in order, so the failure raised is the first in that order, whatever the threads do.
         """
         pending: deque[Future[Result]] = deque()
-        for item in items:
-            if len(pending) > self.threads:
-                yield pending.popleft().result()
-            pending.append(self._executor.submit(function, item))
+        try:
+            for item in items:
+                if len(pending) > self.threads:
+                    yield pending.popleft().result()
+                pending.append(self._executor.submit(function, item))
+        except Exception:
+            while pending:  # an earlier item may have failed too
+                pending.popleft().result()
+            raise
         while pending:
             yield pending.popleft().result()
 
@@ -66,13 +71,7 @@ def thread_count(threads: int | None) -> int:
     Raises:
         ArgumentError, ArgumentTypeError: no int of at least 1.
     """
-    if threads is None:
-        return _available_processors()
-    if isinstance(threads, bool) or not isinstance(threads, int):
-        raise ArgumentTypeError(f"threads: expected an int, got {type(threads).__name__}")
-    if threads < 1:
-        raise ArgumentError(f"threads: expected at least 1, got {threads}")
-    return threads
+    return _available_processors() if threads is None else integer("threads", threads, 1)
 
 
 def _available_processors() -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, Union
 
+from .arguments import integer
 from .errors import ArgumentError, ArgumentTypeError
 
 Direction = Literal["forward", "backward", "symmetric"]
@@ -21,6 +22,8 @@ Weighting = Union[str, Sequence[Union[int, Fraction]]]
 MAX_WEIGHT_SCALE = 2**28
 #: The largest scaled weight, for the same reason.
 MAX_WEIGHT = 2**31 - 1
+#: The largest window; beyond it, count sets of whole sequences instead.
+MAX_WINDOW = 2**20
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Window:
     w_i = x, w_j = y of weight(j - i).
 
     Args:
-        size: the largest distance, at least 1.
+        size: the largest distance, from 1 to 2^20.
         weighting: `"uniform"` (1), `"harmonic"` (1/d), or one int or Fraction a distance, not
             negative. Floats are refused: they would make counts inexact.
         direction: `"forward"` counts N; `"backward"` N'; `"symmetric"` N + N', whose diagonal
@@ -54,7 +57,7 @@ class Window:
             sum times `weight_scale`, an exact integer.
 
     Raises:
-        ArgumentError: a size below 1, a list whose length is not `size`, negative or all-zero
+        ArgumentError: a size out of range, a list whose length is not `size`, negative or all-zero
             weights, a scale above 2^28 (harmonic beyond 22).
         ArgumentTypeError: a float size or weight.
     """
@@ -67,7 +70,7 @@ class Window:
     weight_scale: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_positive_int("size", self.size)
+        object.__setattr__(self, "size", integer("size", self.size, 1, MAX_WINDOW))
         if self.direction not in ("forward", "backward", "symmetric"):
             raise ArgumentError(
                 "direction: expected 'forward', 'backward' or 'symmetric', "
@@ -108,13 +111,6 @@ def relation_from_dict(fields: dict[str, Any]) -> Relation:
             weighting = [Fraction(w) for w in weighting]
         return Window(fields["size"], weighting, fields["direction"])
     raise ArgumentError(f"relation: expected a known relation and its fields, got {name!r} {fields}")
-
-
-def _check_positive_int(argument: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"{argument}: expected an int, got {type(value).__name__} {value!r}")
-    if value < 1:
-        raise ArgumentError(f"{argument}: expected at least 1, got {value}")
 
 
 def _fractions(weighting: Sequence[int | Fraction], size: int) -> tuple[Fraction, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArgumentError, ArgumentTypeError, missing_extra
+from .arguments import integer, read_only
+from .errors import ArgumentError, missing_extra
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -46,6 +47,14 @@ class Signature:
     weight_scale: int = 1
     min_support: int = 0
     token_strings: Sequence[str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("indptr", "indices", "counts", "support"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # arrays come out of a pickle writeable
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -135,8 +144,9 @@ class Signature:
         Ties: the lower id first. Tokens of cosine 0 are left out. O(nnz).
 
         Raises:
-            ArgumentError: a token outside the rows, or one whose row was dropped.
+            ArgumentError: a token outside the rows, or one whose row was dropped; k below 1.
         """
+        k = integer("k", k, 1)
         check_token(token, self.support.size)
         columns, own = self.row(token)
         if not columns.size:
@@ -193,21 +203,16 @@ def torch_csr(
             torch.from_numpy(indices.astype(np.int64)),
             torch.from_numpy(np.array(data)),
             size=shape,
+            check_invariants=True,
         )
 
 
 def check_token(token: Any, size: int) -> None:
-    if isinstance(token, bool) or not isinstance(token, (int, np.integer)):
-        raise ArgumentTypeError(f"token: expected an int, got {type(token).__name__} {token!r}")
-    if not 0 <= token < size:
+    """Raises ArgumentError, ArgumentTypeError: no id of one of `size` tokens."""
+    if not 0 <= integer("token", token) < size:
         raise ArgumentError(f"token: expected an id from 0 to {size - 1}, got {token}")
 
 
 def check_min_support(min_support: Any) -> int:
-    if isinstance(min_support, bool) or not isinstance(min_support, (int, np.integer)):
-        raise ArgumentTypeError(
-            f"min_support: expected an int, got {type(min_support).__name__} {min_support!r}"
-        )
-    if min_support < 0:
-        raise ArgumentError(f"min_support: expected at least 0, got {min_support}")
-    return int(min_support)
+    """Raises ArgumentError, ArgumentTypeError: no int of at least 0."""
+    return integer("min_support", min_support, 0)

@@ -23,6 +23,11 @@ def token_strings(tokens: Any, vocab_size: int) -> tuple[str, ...]:
     if hasattr(tokens, "get_vocab") and hasattr(tokens, "decode"):
         tokens = _decode_all(tokens)
     if isinstance(tokens, Mapping):
+        if tokens and not any(isinstance(i, int) and 0 <= i < vocab_size for i in tokens):
+            raise ArgumentError(
+                f"tokens: expected a mapping from ids below {vocab_size} to strings, "
+                f"got keys such as {next(iter(tokens))!r}"
+            )
         return tuple(str(tokens.get(i, f"<{i}>")) for i in range(vocab_size))
     if not isinstance(tokens, Sequence):
         raise ArgumentTypeError(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..accumulator import Accumulator, add_blocks
+from ..arguments import integer
 from ..boundaries import Boundaries
 from ..counts import Counts
 from ..errors import ArgumentError, ArgumentTypeError, EosNeverOccursWarning
@@ -234,22 +235,15 @@ def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
                 "got None"
             )
         return known
-    if isinstance(vocab_size, bool) or not isinstance(vocab_size, (int, np.integer)):
-        raise ArgumentTypeError(f"vocab_size: expected an int, got {vocab_size!r}")
-    if not 1 <= vocab_size <= MAX_VOCAB_SIZE:
-        raise ArgumentError(f"vocab_size: expected from 1 to 2^31 - 1, got {vocab_size}")
-    return int(vocab_size)
+    return integer("vocab_size", vocab_size, 1, MAX_VOCAB_SIZE)
 
 
 def _checked_chunk_tokens(relation: Relation, chunk_tokens: int | None) -> int:
     """Small enough that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
         chunk_tokens = CHUNK_TOKENS
-    elif isinstance(chunk_tokens, bool) or not isinstance(chunk_tokens, (int, np.integer)):
-        raise ArgumentTypeError(f"chunk_tokens: expected an int, got {chunk_tokens!r}")
-    elif not 1 <= chunk_tokens <= 2**31:
-        raise ArgumentError(f"chunk_tokens: expected from 1 to 2^31, got {chunk_tokens}")
-    return min(int(chunk_tokens), max((2**63 - 1) // sum(relation.weights), 1))
+    chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
+    return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Block, Scan, Tokens
+from .contract import Block, Rows, Scan, Tokens
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -47,6 +47,8 @@ def window_pairs(
     keys = [np.empty(0, np.int64)]
     values = [np.empty(0, np.int64)]
     for distance, weight in enumerate(weights.tolist(), 1):
+        if cancel[0]:
+            break
         first = positions[(positions < core) & (positions + distance < run_end)]
         pair = tokens[first].astype(np.int64) * vocab_size + tokens[first + distance]
         key, count = np.unique(pair, return_counts=True)
@@ -60,10 +62,41 @@ def merge(blocks: list[Block], row_begin: int, row_end: int) -> Block:
     values = [np.empty(0, np.int64)]
     for block in blocks:
         low, high = block.indptr[row_begin], block.indptr[row_end]
+        _check_entries(block.indices[low:high], block.data[low:high], block.indptr.size - 1)
         row = np.repeat(np.arange(row_end - row_begin), np.diff(block.indptr[row_begin : row_end + 1]))
         keys.append(row << 31 | block.indices[low:high])
         values.append(block.data[low:high])
     return _block(np.concatenate(keys), np.concatenate(values), row_end - row_begin, 1 << 31)
+
+
+def _check_entries(indices: NDArray[np.int32], data: NDArray[np.int64], columns: int) -> None:
+    outside = indices[(indices < 0) | (indices >= columns)]
+    if outside.size:
+        raise IndexError(
+            f"counts: expected column ids from 0 to {columns - 1}, got {outside[0]}: damaged"
+        )
+    if data.size and data.min() < 1:
+        raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
+
+
+def gram_squares(
+    rows: Rows,
+    columns: Rows,
+    shift: float,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    result = np.zeros(row_end - row_begin)
+    for i in range(row_begin, row_end):
+        cosines = np.zeros(rows.indptr.size - 1)
+        for entry in range(rows.indptr[i], rows.indptr[i + 1]):
+            column = rows.indices[entry]
+            others = slice(columns.indptr[column], columns.indptr[column + 1])
+            cosines[columns.indices[others]] += rows.values[entry] * columns.values[others]
+        cosines[i] = shift
+        result[i - row_begin] = np.square(cosines - shift).sum()
+    return result
 
 
 def _block(keys: NDArray[np.int64], values: NDArray[np.int64], rows: int, columns: int) -> Block:

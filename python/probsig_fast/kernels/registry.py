@@ -100,7 +100,10 @@ def choose(name: str | None = None) -> Backend:
 
 def show_backends() -> str:
     """A table of the backends: the one chosen, those available, and why each other one is not."""
-    chosen = choose()
+    try:
+        chosen, fault = choose(), None
+    except BackendError as error:  # the very moment at which one wants to read the reasons
+        chosen, fault = None, str(error)
     lines = []
     for backend in BACKENDS:
         reason = backend.missing()
@@ -113,4 +116,4 @@ def show_backends() -> str:
         else:
             status = "available by name only"
         lines.append(f"{backend.name:<12} {backend.description:<36} {status}")
-    return "\n".join(lines)
+    return "\n".join([*lines, fault] if fault else lines)

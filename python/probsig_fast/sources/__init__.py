@@ -48,6 +48,11 @@ def open_source(
     if isinstance(tokens, (str, os.PathLike)):
         return FileSource(expand(tokens), dtype, join_files, offsets)
     if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], (str, os.PathLike)):
+        for item in tokens:
+            if not isinstance(item, (str, os.PathLike)):
+                raise ArgumentTypeError(
+                    f"tokens: expected paths throughout, got {type(item).__name__} {item!r}"
+                )
         files = [file for item in tokens for file in expand(item)]
         return FileSource(files, dtype, join_files, offsets)
     if join_files:

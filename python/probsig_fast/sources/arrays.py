@@ -45,7 +45,7 @@ class ArraySource:
                 )
             array = array.reshape(-1)
         starts = None if offsets is None else check_offsets(offsets, array.size)
-        self._stream = Stream((Part(name, array),), starts, row_length)
+        self._stream = Stream((Part.of_array(name, array),), starts, row_length)
 
     def streams(self) -> Iterator[Stream]:
         yield self._stream
@@ -104,7 +104,8 @@ class SequencesSource:
     @staticmethod
     def _stream(batch: list[NDArray], first: int) -> Stream:
         ends = np.cumsum([array.size for array in batch], dtype=np.int64)
-        return Stream((Part("sequences", np.concatenate(batch)),), ends, first_sequence=first)
+        part = Part.of_array("sequences", np.concatenate(batch))
+        return Stream((part,), ends, first_sequence=first)
 
 
 def as_token_array(tokens: Any, name: str) -> NDArray:
@@ -114,6 +115,11 @@ def as_token_array(tokens: Any, name: str) -> NDArray:
         ArgumentTypeError: float, bool or other tokens that are no integers; no array at all.
         SourceError: 0-D, 3-D and beyond; memory that the CPU cannot read.
     """
+    if isinstance(tokens, np.ma.MaskedArray):
+        raise ArgumentTypeError(
+            f"tokens: expected a plain array, got a masked one as {name}: its mask would be lost; "
+            "fill it with an id and name that in ignore_ids"
+        )
     if isinstance(tokens, np.ndarray):
         array = tokens
     elif hasattr(tokens, "__dlpack_device__"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,12 @@ class FileSource:
         join_files: bool = False,
         offsets: Any = None,
     ) -> None:
-        self._paths = [Path(path) for path in paths]
+        # Looked at now, so that the last file's fault shows before hours are spent on the first.
+        self._files = [_look(Path(path), dtype) for path in paths]
         self._join = join_files
-        # Opened now, so that the last file's fault shows before hours are spent on the first.
-        self._arrays = [_open(path, dtype) for path in self._paths]
-        self.total = sum(array.size for array in self._arrays)
+        self.total = sum(file.part.size for file in self._files)
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        self.name = f"{self._paths[0]}{more}" if paths else "no file"
+        self.name = f"{paths[0]}{more}" if paths else "no file"
         self._starts = None
         if offsets is not None:
             if len(paths) > 1 and not join_files:
@@ -60,29 +61,43 @@ class FileSource:
             self._starts = check_offsets(offsets, self.total)
 
     def streams(self) -> Iterator[Stream]:
-        singles = (self._stream(p, a) for p, a in zip(self._paths, self._arrays, strict=True))
-        if not self._join and self._starts is None:
-            yield from singles
+        if self._join or self._starts is not None:
+            joined = join(Stream((file.part,), None, file.row_length) for file in self._files)
+            yield Stream(joined.parts, self._starts, joined.row_length)
             return
-        joined = join(singles)
-        yield Stream(joined.parts, self._starts, joined.row_length)
+        # Files of one kind are one stream, cut at their ends: a thousand small files then make
+        # few chunks. Rows start anew in each file, so files of rows stay apart.
+        for (_, row_length, _), group in groupby(enumerate(self._files), _kind):
+            parts = tuple(file.part for _, file in group)
+            ends = np.cumsum([part.size for part in parts], dtype=np.int64)
+            yield Stream(parts, ends, row_length)
 
     def describe(self) -> list[dict[str, Any]]:
         return [
             {
-                "path": str(path),
-                "bytes": path.stat().st_size,
-                "modified": path.stat().st_mtime,
-                "tokens": array.size,
-                "dtype": str(array.dtype),
+                "path": file.part.name,
+                "bytes": file.bytes,
+                "modified": file.modified,
+                "tokens": file.part.size,
+                "dtype": str(file.part.dtype),
             }
-            for path, array in zip(self._paths, self._arrays, strict=True)
+            for file in self._files
         ]
 
-    @staticmethod
-    def _stream(path: Path, array: NDArray) -> Stream:
-        row_length = array.shape[1] or None if array.ndim == 2 else None
-        return Stream((Part(str(path), array.reshape(-1)),), None, row_length)
+
+@dataclass(frozen=True)
+class _File:
+    """A token file as it was when the source was made."""
+
+    part: Part
+    row_length: int | None
+    bytes: int
+    modified: float
+
+
+def _kind(numbered: tuple[int, _File]) -> tuple[np.dtype, int | None, int | None]:
+    number, file = numbered
+    return file.part.dtype, file.row_length, number if file.row_length else None
 
 
 def expand(pattern: PathLike) -> list[Path]:
@@ -103,16 +118,21 @@ def expand(pattern: PathLike) -> list[Path]:
     return [Path(path) for path in sorted(found, key=os.fsencode)]
 
 
-def _open(path: Path, dtype: DTypeLike | None) -> NDArray:
+def _look(path: Path, dtype: DTypeLike | None) -> _File:
     if not path.exists():
         raise SourceNotFoundError(f"tokens: expected a file, got {str(path)!r}: no such file")
-    return _open_npy(path, dtype) if path.suffix == ".npy" else _open_flat(path, dtype)
+    reader = _map_npy if path.suffix == ".npy" else _map_flat
+    array = reader(path, dtype)
+    row_length = array.shape[1] or None if array.ndim == 2 else None
+    part = Part(str(path), array.size, array.dtype, lambda: reader(path, dtype).reshape(-1))
+    status = path.stat()
+    return _File(part, row_length, status.st_size, status.st_mtime)
 
 
-def _open_npy(path: Path, dtype: DTypeLike | None) -> NDArray:
+def _map_npy(path: Path, dtype: DTypeLike | None) -> NDArray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError) as error:
         raise SourceError(f"tokens: expected a .npy array, got {str(path)!r}: {error}") from error
     array = as_token_array(array, str(path))
     if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
@@ -120,7 +140,7 @@ def _open_npy(path: Path, dtype: DTypeLike | None) -> NDArray:
     return array
 
 
-def _open_flat(path: Path, dtype: DTypeLike | None) -> NDArray:
+def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray:
     if dtype is None:
         raise ArgumentError(
             f"dtype: expected the token type of {path} (flat files do not say it), "
@@ -136,5 +156,3 @@ def _open_flat(path: Path, dtype: DTypeLike | None) -> NDArray:
     if size == 0:  # which mmap refuses
         return np.empty(0, width)
     return np.memmap(path, dtype=width, mode="r")
-
-

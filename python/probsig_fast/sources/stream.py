@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,10 +15,24 @@ from .token_dtype import to_kernel
 
 @dataclass(frozen=True)
 class Part:
-    """Tokens that lie in one place: a 1-D integer array (or memory map) and its name in errors."""
+    """Tokens that lie in one place.
+
+    Attributes:
+        name: for errors.
+        size: tokens.
+        dtype: their type.
+        open: gives them as a 1-D array. A file is mapped by each call and unmapped with the last
+            array over it, so that few files are open however many there are.
+    """
 
     name: str
-    tokens: NDArray
+    size: int
+    dtype: np.dtype
+    open: Callable[[], NDArray]
+
+    @classmethod
+    def of_array(cls, name: str, tokens: NDArray) -> Part:
+        return cls(name, tokens.size, tokens.dtype, lambda: tokens)
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class Stream:
     _ends: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ends = np.cumsum([part.tokens.size for part in self.parts], dtype=np.int64)
+        ends = np.cumsum([part.size for part in self.parts], dtype=np.int64)
         object.__setattr__(self, "_ends", ends)
 
     def __len__(self) -> int:
@@ -49,7 +63,7 @@ class Stream:
 
     @property
     def dtype(self) -> np.dtype:
-        return self.parts[0].tokens.dtype
+        return self.parts[0].dtype
 
     @property
     def name(self) -> str:
@@ -58,7 +72,7 @@ class Stream:
 
     def raw(self, begin: int, end: int) -> NDArray:
         """Tokens [begin, end) as the source holds them; a view where one part holds them all."""
-        pieces = [part.tokens[a:b] for part, a, b in self._within(begin, end)]
+        pieces = [part.open()[a:b] for part, a, b in self._within(begin, end)]
         if len(pieces) == 1:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.empty(0, self.dtype)
@@ -105,7 +119,7 @@ class Stream:
             if offset >= end:
                 return
             part = self.parts[index]
-            low, high = max(begin - offset, 0), min(end - offset, part.tokens.size)
+            low, high = max(begin - offset, 0), min(end - offset, part.size)
             if low < high:
                 yield part, low, high
 

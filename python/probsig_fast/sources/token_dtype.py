@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError
 
 #: Column indices are int32.
 MAX_VOCAB_SIZE = 2**31 - 1
 #: Ids that may be ignored: whatever an int32 or a uint32 can hold, but for the marker below.
-IGNORE_RANGE = (-(2**31) + 1, 2**32 - 2)
+IGNORE_RANGE = (-(2**31) + 1, 2**32 - 1)
 #: Stands for any id that 32 bits cannot hold; above every vocabulary, and never ignored.
 OUT_OF_DOMAIN_SIGNED = np.uint32(2**31)
 OUT_OF_DOMAIN_UNSIGNED = np.uint32(2**32 - 1)
@@ -54,23 +54,34 @@ def to_kernel(values: NDArray) -> NDArray:
 
 
 def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype) -> NDArray:
-    """Those of `ids` that an array of `dtype` can hold, as `to_kernel` would show them."""
+    """Those of `ids` that an array of `dtype` can hold, as `to_kernel` would show them.
+
+    Raises:
+        ArgumentError: a 64-bit array could hold an id that its 32-bit form cannot.
+    """
     info = np.iinfo(dtype)
-    low, high = max(info.min, IGNORE_RANGE[0]), min(info.max, IGNORE_RANGE[1])
-    if dtype.kind == "i":
-        high = min(high, 2**31 - 1)
-    elif dtype.itemsize <= 4:
-        high = info.max
-    held = ids[(ids >= low) & (ids <= high)]
+    held = ids[(ids >= info.min) & (ids <= min(info.max, IGNORE_RANGE[1]))]
+    if dtype.itemsize > 4:
+        low, high, _ = _domain_64(dtype)
+        outside = held[(held < low) | (held > high)]
+        if outside.size:
+            raise ArgumentError(
+                f"ignore_ids: expected ids from {low} to {high} for {dtype} tokens, "
+                f"got {outside[0]}"
+            )
     return (held & 0xFFFFFFFF).astype(kernel_dtype(dtype))
+
+
+def _domain_64(dtype: np.dtype) -> tuple[int, int, np.uint32]:
+    """The 64-bit ids that keep a 32-bit form of their own, and the marker for all others."""
+    if dtype.kind == "i":
+        return -(2**31) + 1, 2**31 - 1, OUT_OF_DOMAIN_SIGNED
+    return 0, 2**32 - 2, OUT_OF_DOMAIN_UNSIGNED
 
 
 def _narrow_64(values: NDArray) -> NDArray[np.uint32]:
     """64-bit ids in 32 bits; those that do not fit become a marker, never a wrapped id."""
-    if values.dtype.kind == "i":
-        low, high, marker = -(2**31) + 1, 2**31 - 1, OUT_OF_DOMAIN_SIGNED
-    else:
-        low, high, marker = 0, 2**32 - 2, OUT_OF_DOMAIN_UNSIGNED
+    low, high, marker = _domain_64(values.dtype)
     narrow = values.astype(np.uint32)
     if values.size and (int(values.min()) < low or int(values.max()) > high):
         narrow[(values < low) | (values > high)] = marker

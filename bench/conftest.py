@@ -1,0 +1,83 @@
+"""The benchmark session: which machine and backends, and one summary table in the end.
+
+Contenders are interleaved: the outer parameter is the round, the inner one the contender, and each
+is timed once a round, so that a machine that slows down slows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import probsig_fast
+
+ROUNDS = int(os.environ.get("PROBSIG_BENCH_ROUNDS", "5"))
+LIMIT = int(float(os.environ["PROBSIG_BENCH_LIMIT"])) if "PROBSIG_BENCH_LIMIT" in os.environ else None
+
+#: group -> contender -> seconds of each round; group -> (unit, work); group -> lines of text.
+_seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+_work: dict[str, tuple[str, float]] = {}
+_notes: list[str] = []
+
+
+@pytest.fixture()
+def timed(benchmark: Any) -> Callable[..., Any]:
+    """`timed(group, contender, unit, work, function)`: one timed call, remembered."""
+
+    def run(group: str, contender: str, unit: str, work: float, function: Callable[[], Any]) -> Any:
+        benchmark.group = group
+        result = benchmark.pedantic(function, rounds=1)
+        _seconds[group][contender].append(benchmark.stats.stats.min)
+        _work[group] = (unit, work)
+        return result
+
+    return run
+
+
+@pytest.fixture()
+def note() -> Callable[[str], None]:
+    return _notes.append
+
+
+def pytest_report_header() -> list[str]:
+    return [f"machine: {machine()}", *probsig_fast.show_backends().splitlines()]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    write = terminalreporter.write_line
+    write("")
+    write(f"Machine: {machine()}")
+    for group, contenders in _seconds.items():
+        unit, work = _work[group]
+        peer = next(iter(contenders))
+        write("")
+        write(f"### {group}")
+        write("")
+        write(f"| contender | median s | best | worst | {unit}/s (median) | times {peer} (median) |")
+        write("|---|---|---|---|---|---|")
+        for name, seconds in contenders.items():
+            ratios = [a / b for a, b in zip(contenders[peer], seconds, strict=False)]
+            median = statistics.median(seconds)
+            write(
+                f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} "
+                f"| {work / median / 1e6:,.0f} M | {statistics.median(ratios):.2f} |"
+            )
+    for line in _notes:
+        write(line)
+
+
+def machine() -> str:
+    processor = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = [line for line in file if line.startswith(("model name", "cpu family", "model\t"))]
+        processor = "; ".join(sorted({" ".join(line.split()) for line in lines}))
+    except OSError:
+        pass
+    return f"{processor}; {os.cpu_count()} processors; {platform.system()}"

@@ -1,0 +1,45 @@
+"""Token corpora to measure on: real ones given by path, else a synthetic one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokens in memory, with what one must know to count them."""
+
+    name: str
+    tokens: NDArray
+    vocab_size: int
+    eos: int
+
+
+def load(limit: int | None = None) -> Corpus:
+    """The flat file named by PROBSIG_BENCH_TOKENS (uint16, eos 0; vocabulary in
+    PROBSIG_BENCH_VOCAB, 50,277 of GPT-NeoX by default), else `zipfian(100 M)`."""
+    path = os.environ.get("PROBSIG_BENCH_TOKENS")
+    if path is None:
+        return zipfian(limit or 100_000_000)
+    tokens = np.fromfile(path, np.dtype("<u2"), count=-1 if limit is None else limit)
+    vocab_size = int(os.environ.get("PROBSIG_BENCH_VOCAB", "50277"))
+    return Corpus(Path(path).name, tokens, vocab_size, eos=0)
+
+
+def zipfian(size: int, vocab_size: int = 50_277, seed: int = 0) -> Corpus:
+    """Tokens of frequency 1 / (rank + 2.7), each repeating one of the 50 before it one time in
+    two: skewed and bursty as text is, though with more distinct pairs than text has."""
+    random = np.random.default_rng(seed)
+    weights = 1 / (np.arange(1, vocab_size + 1) + 2.7)
+    ranks = np.searchsorted(np.cumsum(weights) / weights.sum(), random.random(size))
+    ids = random.permutation(vocab_size).astype(np.uint16)
+    tokens = ids[np.minimum(ranks, vocab_size - 1)]
+    repeats = np.flatnonzero(random.random(size) < 0.5)
+    repeats = repeats[repeats >= 50]
+    tokens[repeats] = tokens[repeats - random.integers(1, 50, repeats.size)]
+    return Corpus(f"zipfian-{size:,}", tokens, vocab_size, eos=0)

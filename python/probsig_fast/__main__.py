@@ -1,0 +1,8 @@
+"""`python -m probsig_fast` is the command `probsig`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
