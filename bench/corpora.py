@@ -22,16 +22,16 @@ class Corpus:
 
 def load(limit: int | None = None) -> Corpus:
     """The flat file named by PROBSIG_BENCH_TOKENS (uint16, eos 0; vocabulary in
-    PROBSIG_BENCH_VOCAB, 50,277 of GPT-NeoX by default), else `zipfian(100 M)`."""
+    PROBSIG_BENCH_VOCAB, by default the 50,304 rows of the Pythia models), else `zipfian(100 M)`."""
     path = os.environ.get("PROBSIG_BENCH_TOKENS")
     if path is None:
         return zipfian(limit or 100_000_000)
     tokens = np.fromfile(path, np.dtype("<u2"), count=-1 if limit is None else limit)
-    vocab_size = int(os.environ.get("PROBSIG_BENCH_VOCAB", "50277"))
+    vocab_size = int(os.environ.get("PROBSIG_BENCH_VOCAB", "50304"))
     return Corpus(Path(path).name, tokens, vocab_size, eos=0)
 
 
-def zipfian(size: int, vocab_size: int = 50_277, seed: int = 0) -> Corpus:
+def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
     """Tokens of frequency 1 / (rank + 2.7), each repeating one of the 50 before it one time in
     two: skewed and bursty as text is, though with more distinct pairs than text has."""
     random = np.random.default_rng(seed)

@@ -3,12 +3,13 @@
 
 #include <pybind11/numpy.h>
 
-#include <cstdlib>
-#include <stdexcept>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "core/block.hpp"
 #include "core/views.hpp"
+#include "cpu/gram.hpp"
 
 namespace probsig {
 
@@ -28,16 +29,56 @@ Span<T> as_span(const py::array& array, const char* name) {
 }
 
 template <class T>
-py::array_t<T> to_numpy(PodVector<T>& vector) {
+py::array_t<T> to_numpy(PodVector<T>&& vector) {
   const std::int64_t size = vector.size();
-  T* data = vector.release();
-  if (data == nullptr) return py::array_t<T>(0);
-  py::capsule owner(data, [](void* memory) { std::free(memory); });
+  if (size == 0) return py::array_t<T>(0);
+  auto memory = std::make_unique<Memory>(std::move(vector).release());
+  const T* data = static_cast<const T*>(memory->data());
+  py::capsule owner(memory.get(), [](void* owned) { delete static_cast<Memory*>(owned); });
+  memory.release();  // the capsule's now
   return py::array_t<T>(size, data, owner);
 }
 
-inline py::tuple to_tuple(BlockBuilder& block) {
-  return py::make_tuple(to_numpy(block.indptr), to_numpy(block.indices), to_numpy(block.data));
+// Row pointers must rise within the entries.
+inline void check_rows(Span<std::int64_t> indptr, std::int64_t indices, std::int64_t values) {
+  if (indptr.size < 1 || indices != values) {
+    throw py::value_error("indices, data: expected as many of both, and row pointers");
+  }
+  std::int64_t position = 0;
+  for (std::int64_t row = 0; row < indptr.size; ++row) {
+    if (indptr[row] < position || indptr[row] > indices) {
+      throw py::value_error("indptr: expected to rise within the entries: damaged");
+    }
+    position = indptr[row];
+  }
+}
+
+// Indices are left to the kernel to check.
+inline BlockView as_block(const py::array& indptr, const py::array& indices,
+                          const py::array& data) {
+  BlockView block{as_span<std::int64_t>(indptr, "indptr"),
+                  as_span<std::int32_t>(indices, "indices"), as_span<std::int64_t>(data, "data")};
+  check_rows(block.indptr, block.indices.size, block.data.size);
+  return block;
+}
+
+inline RowsView as_rows(const py::array& indptr, const py::array& indices, const py::array& values,
+                        std::int64_t columns) {
+  RowsView rows{as_span<std::int64_t>(indptr, "indptr"),
+                as_span<std::int32_t>(indices, "indices"), as_span<double>(values, "values")};
+  check_rows(rows.indptr, rows.indices.size, rows.values.size);
+  for (std::int64_t i = 0; i < rows.indices.size; ++i) {
+    if (rows.indices[i] < 0 || rows.indices[i] >= columns) {
+      throw py::index_error("indices: expected from 0 to " + std::to_string(columns - 1) +
+                            ", got " + std::to_string(rows.indices[i]));
+    }
+  }
+  return rows;
+}
+
+inline py::tuple to_tuple(BlockBuilder&& block) {
+  return py::make_tuple(to_numpy(std::move(block.indptr)), to_numpy(std::move(block.indices)),
+                        to_numpy(std::move(block.data)));
 }
 
 inline CancelFlag as_flag(const py::array& cancel) {

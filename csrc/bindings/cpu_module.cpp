@@ -5,9 +5,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "arrays.hpp"
+#include "cpu/gram.hpp"
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"
 #include "cpu/scan.hpp"
@@ -26,7 +29,8 @@ py::tuple bind_scan(const py::array& tokens, std::int64_t core, std::int64_t voc
     py::gil_scoped_release release;
     return scan(all, core, vocab_size, ids);
   }();
-  return py::make_tuple(to_numpy(result.histogram), to_numpy(result.cuts), result.invalid);
+  return py::make_tuple(to_numpy(std::move(result.histogram)),
+                        to_numpy(std::move(result.cuts)), result.invalid);
 }
 
 template <class Token>
@@ -39,7 +43,7 @@ py::tuple bind_next_pairs(const py::array& tokens, std::int64_t core, const py::
     py::gil_scoped_release release;
     return next_pairs(chunk, flag);
   }();
-  return to_tuple(block);
+  return to_tuple(std::move(block));
 }
 
 template <class Token>
@@ -54,39 +58,49 @@ py::tuple bind_window_pairs(const py::array& tokens, std::int64_t core,
     py::gil_scoped_release release;
     return window_pairs(chunk, each, flag);
   }();
-  return to_tuple(block);
+  return to_tuple(std::move(block));
 }
 
 using Arrays = std::vector<std::tuple<py::array, py::array, py::array>>;
 
-py::tuple bind_merge(const Arrays& arrays, std::int64_t row_begin, std::int64_t row_end) {
+py::tuple bind_merge(const Arrays& arrays, std::int64_t columns) {
+  if (arrays.empty()) throw py::value_error("blocks: expected at least one");
+  if (columns < 1) throw py::value_error("columns: expected at least 1");
   std::vector<BlockView> blocks;
   for (const auto& [indptr, indices, data] : arrays) {
-    blocks.push_back({as_span<std::int64_t>(indptr, "indptr"),
-                      as_span<std::int32_t>(indices, "indices"),
-                      as_span<std::int64_t>(data, "data")});
-    const BlockView& block = blocks.back();
-    if (row_begin < 0 || row_end < row_begin || row_end >= block.indptr.size ||
-        block.indptr.size != blocks.front().indptr.size) {
-      throw py::value_error("row_begin, row_end: expected within the rows of every block");
-    }
-    std::int64_t position = 0;
-    for (std::int64_t row = row_begin; row <= row_end; ++row) {
-      if (block.indptr[row] < position || block.indptr[row] > block.indices.size) {
-        throw py::value_error("indptr: expected to rise within the entries: damaged");
-      }
-      position = block.indptr[row];
-    }
-    if (block.indices.size != block.data.size) {
-      throw py::value_error("indices, data: expected as many of both");
+    blocks.push_back(as_block(indptr, indices, data));
+    if (blocks.back().indptr.size != blocks.front().indptr.size) {
+      throw py::value_error("blocks: expected as many rows in all");
     }
   }
-  if (blocks.empty()) throw py::value_error("blocks: expected at least one");
   auto block = [&] {
     py::gil_scoped_release release;
-    return merge(blocks, row_begin, row_end);
+    return merge(blocks, columns);
   }();
-  return to_tuple(block);
+  return to_tuple(std::move(block));
+}
+
+using Rows = std::tuple<py::array, py::array, py::array>;
+
+py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, double shift,
+                                      std::int64_t row_begin, std::int64_t row_end,
+                                      const py::array& cancel) {
+  const std::int64_t n_rows = std::get<0>(rows).size() - 1;
+  const std::int64_t n_columns = std::get<0>(columns).size() - 1;
+  const auto by_row = as_rows(std::get<0>(rows), std::get<1>(rows), std::get<2>(rows), n_columns);
+  const auto by_column =
+      as_rows(std::get<0>(columns), std::get<1>(columns), std::get<2>(columns), n_rows);
+  if (row_begin < 0 || row_end < row_begin || row_end > n_rows) {
+    throw py::value_error("row_begin, row_end: expected within the rows");
+  }
+  const auto flag = as_flag(cancel);
+  py::array_t<double> result(row_end - row_begin);
+  double* out = result.mutable_data();
+  {
+    py::gil_scoped_release release;
+    gram_squares(by_row, by_column, shift, row_begin, row_end, flag, out);
+  }
+  return result;
 }
 
 }  // namespace
@@ -103,4 +117,5 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("window_pairs_uint16", &bind_window_pairs<std::uint16_t>);
   m.def("window_pairs_uint32", &bind_window_pairs<std::uint32_t>);
   m.def("merge", &bind_merge);
+  m.def("gram_squares", &bind_gram_squares);
 }

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "buffer.hpp"
+#include "memory.hpp"
 
 namespace probsig {
 

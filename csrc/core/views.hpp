@@ -26,7 +26,7 @@ struct Chunk {
   Span<std::int64_t> histogram;
 };
 
-// A square CSR block: indices sorted within a row.
+// A CSR block: indices sorted within a row.
 struct BlockView {
   Span<std::int64_t> indptr;
   Span<std::int32_t> indices;

@@ -1,5 +1,6 @@
 #include "gram.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace probsig {
@@ -11,6 +12,9 @@ constexpr std::int64_t kRowsPerAddition = 4;
 
 // Independent sums: the compiler may keep them in vector registers, and their order stays fixed.
 constexpr std::int64_t kLanes = 16;
+
+// Terms summed before they join the total: one long sum of like terms would round one way.
+constexpr std::int64_t kPart = 512;
 
 // One row of PP' at a time; its sums are all 0 between rows.
 class GramRow {
@@ -60,23 +64,30 @@ class GramRow {
   }
 
   double dense_squares(std::int64_t i, double shift) {
+    sums_[static_cast<std::size_t>(i)] = shift;  // so that j = i adds exactly 0
+    double total = 0.0;
+    for (std::int64_t begin = 0; begin < rows_.rows(); begin += kPart) {
+      total += part_squares(begin, std::min(begin + kPart, rows_.rows()), shift);
+    }
+    return total;
+  }
+
+  // sum over j in [begin, end) of (sums[j] - shift)^2; clears them.
+  double part_squares(std::int64_t begin, std::int64_t end, double shift) {
     double* const sums = sums_.data();
-    const std::int64_t size = rows_.rows();
-    sums[i] = shift;  // so that j = i adds exactly 0
     double lanes[kLanes] = {};
-    std::int64_t j = 0;
-    for (; j + kLanes <= size; j += kLanes) {
+    std::int64_t j = begin;
+    for (; j + kLanes <= end; j += kLanes) {
       for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        const double difference = sums[j + lane] - shift;
-        lanes[lane] += difference * difference;
+        lanes[lane] += square(sums[j + lane] - shift);
         sums[j + lane] = 0.0;
       }
     }
-    double total = 0.0;
-    for (; j < size; ++j) {
-      total += (sums[j] - shift) * (sums[j] - shift);
+    for (; j < end; ++j) {
+      lanes[0] += square(sums[j] - shift);
       sums[j] = 0.0;
     }
+    double total = 0.0;
     for (const double lane : lanes) total += lane;
     return total;
   }
@@ -95,19 +106,27 @@ class GramRow {
     return count;
   }
 
+  // As dense_squares for the first `count` in touched_; all other sums are 0.
   double listed_squares(std::int64_t i, double shift, std::size_t count) {
     double total = 0.0;
     std::int64_t untouched = rows_.rows() - 1;
-    for (std::size_t k = 0; k < count; ++k) {
-      const std::size_t j = touched_[k];
-      if (j != static_cast<std::size_t>(i)) {
-        total += (sums_[j] - shift) * (sums_[j] - shift);
-        --untouched;
+    for (std::size_t begin = 0; begin < count; begin += kPart) {
+      const std::size_t end = std::min<std::size_t>(begin + kPart, count);
+      double part = 0.0;
+      for (std::size_t k = begin; k < end; ++k) {
+        const std::size_t j = touched_[k];
+        if (j != static_cast<std::size_t>(i)) {
+          part += square(sums_[j] - shift);
+          --untouched;
+        }
+        sums_[j] = 0.0;
       }
-      sums_[j] = 0.0;
+      total += part;
     }
-    return total + static_cast<double>(untouched) * (shift * shift);
+    return total + static_cast<double>(untouched) * square(shift);
   }
+
+  static double square(double x) { return x * x; }
 
   const RowsView& rows_;
   const RowsView& columns_;

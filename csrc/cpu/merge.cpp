@@ -51,13 +51,12 @@ void add_rows(const std::vector<Entries>& parts, RowAccumulator<std::uint64_t>& 
 
 }  // namespace
 
-BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t row_begin,
-                   std::int64_t row_end) {
-  const std::int64_t columns = blocks.front().indptr.size - 1;
-  BlockBuilder block(row_end - row_begin);
+BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns) {
+  const std::int64_t rows = blocks.front().indptr.size - 1;
+  BlockBuilder block(rows);
   RowAccumulator<std::uint64_t> row(columns);
   std::vector<Entries> parts;
-  for (std::int64_t id = row_begin; id < row_end; ++id) {
+  for (std::int64_t id = 0; id < rows; ++id) {
     parts.clear();
     for (const BlockView& view : blocks) {
       const std::int64_t begin = view.indptr[id];

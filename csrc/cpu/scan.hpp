@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/buffer.hpp"
+#include "core/memory.hpp"
 #include "core/views.hpp"
 
 namespace probsig {

@@ -1,4 +1,4 @@
-"""Adds kernel blocks up: few at a time, in parallel over row ranges."""
+"""Adds kernel blocks up: few at a time, row range by row range, in parallel."""
 
 from __future__ import annotations
 
@@ -9,41 +9,56 @@ from .errors import CountOverflowError, CountsFileError
 from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
-#: Below so many entries a merge is not worth splitting over threads.
-_PARALLEL_ENTRIES = 2**16
-#: Row ranges a thread, so that an unlucky split does not leave the others idle.
-_TASKS_PER_THREAD = 4
+#: Row ranges that a large sum is kept in. Each is added up for itself, and its old parts are freed
+#: before the next is: so the most that exists twice is about one range, not the result.
+RANGES = 64
+#: Below so many entries a sum is kept in one range.
+_SMALL = 2**16
 
 
 class Accumulator:
     """A running sum of square blocks.
 
-    New blocks wait until they hold as many entries as the sum does: so an entry is merged a few
-    times only, and no more waits than the result itself takes.
+    New blocks wait until they hold half as many entries as the sum does: so an entry is merged a
+    few times only, and what waits is small beside the result. The sum's ranges own their memory;
+    what waits is freed once all ranges have taken their part of it.
     """
 
     def __init__(self, rows: int, kernels: Kernels, pool: WorkerPool) -> None:
-        self._rows, self._kernels, self._pool = rows, kernels, pool
-        self._total: Block | None = None
-        self._waiting: list[Block] = []
+        self._columns, self._kernels, self._pool = rows, kernels, pool
+        self._cuts = np.array([0, rows])
+        # By row range: the sum so far, then the pieces that wait.
+        self._ranges: list[list[Block]] = [[]]
+        self._summed = self._waiting = 0
 
     def add(self, block: Block) -> None:
-        self._waiting.append(block)
-        total = 0 if self._total is None else self._total.data.size
-        if sum(waiting.data.size for waiting in self._waiting) >= total:
+        pieces = _split(block, self._cuts)
+        for blocks, piece in zip(self._ranges, pieces, strict=True):
+            blocks.append(piece)
+        self._waiting += block.data.size
+        if self._waiting * 2 >= self._summed:
             self._merge()
 
     def result(self) -> Block:
+        """The sum; the accumulator is empty afterwards."""
         self._merge()
-        if self._total is None:
-            return empty_block(self._rows)
-        return self._total
+        sums = [blocks[0] for blocks in self._ranges if blocks]
+        self._ranges = []
+        return _stack(sums) if sums else empty_block(self._columns)
 
     def _merge(self) -> None:
-        blocks = ([self._total] if self._total is not None else []) + self._waiting
-        self._waiting, self._total = [], None
-        if blocks:
-            self._total = add_blocks(blocks, self._kernels, self._pool)
+        self._summed = sum(self._pool.map(self._merge_range, range(len(self._ranges))))
+        self._waiting = 0
+        if len(self._ranges) == 1 and self._summed > _SMALL:
+            (block,) = self._ranges[0]
+            self._cuts = _row_cuts([block], RANGES)
+            self._ranges = [[piece] for piece in _split(block, self._cuts)]
+
+    def _merge_range(self, index: int) -> int:
+        blocks = self._ranges[index]
+        if len(blocks) > 1:
+            self._ranges[index] = [_merged(blocks, self._columns, self._kernels)]
+        return sum(block.data.size for block in self._ranges[index])
 
 
 def empty_block(rows: int) -> Block:
@@ -51,42 +66,57 @@ def empty_block(rows: int) -> Block:
 
 
 def add_blocks(blocks: list[Block], kernels: Kernels, pool: WorkerPool) -> Block:
-    """The sum of blocks of one shape.
+    """The sum of square blocks of one size.
 
     Raises:
         CountOverflowError: a sum past 2^63 - 1.
         CountsFileError: an index outside the columns, or a count below 1.
     """
-    if len(blocks) == 1:
-        return blocks[0]
-    cuts = _row_cuts(blocks, pool.threads)
-    ranges = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+    columns = blocks[0].indptr.size - 1
+    entries = sum(block.data.size for block in blocks)
+    cuts = _row_cuts(blocks, RANGES if entries > _SMALL else 1)
+    pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
+    return _stack(list(pool.map(lambda parts: _merged(list(parts), columns, kernels), pieces)))
+
+
+def _merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
     try:
-        parts = list(pool.map(lambda rows: kernels.merge(blocks, *rows), ranges))
+        return kernels.merge(blocks, columns)
     except OverflowError as error:
         raise CountOverflowError("counts: a sum passed 2^63 - 1") from error
     except (IndexError, ValueError) as error:  # only a damaged file holds such entries
         raise CountsFileError(str(error)) from error
-    return _stack(parts)
 
 
-def _row_cuts(blocks: list[Block], threads: int) -> NDArray[np.int64]:
-    """Row ranges of about equally many entries."""
+def _row_cuts(blocks: list[Block], ranges: int) -> NDArray[np.int64]:
+    """Where to cut the rows into ranges of about equally many entries."""
     entries = np.sum([block.indptr for block in blocks], axis=0)
-    rows = entries.size - 1
-    tasks = threads * _TASKS_PER_THREAD if entries[-1] > _PARALLEL_ENTRIES and threads > 1 else 1
-    inner = np.searchsorted(entries, entries[-1] * np.arange(1, tasks) // tasks)
-    return np.unique(np.concatenate([[0], inner, [rows]]))
+    inner = np.searchsorted(entries, entries[-1] * np.arange(1, ranges) // ranges)
+    return np.unique(np.concatenate([[0], inner, [entries.size - 1]]))
+
+
+def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
+    """The block's row ranges, over its own memory."""
+    pieces = []
+    for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        low, high = block.indptr[begin], block.indptr[end]
+        rows = block.indptr[begin : end + 1] - low
+        pieces.append(Block(rows, block.indices[low:high], block.data[low:high]))
+    return pieces
 
 
 def _stack(parts: list[Block]) -> Block:
-    """Row ranges one below the other."""
+    """Row ranges one below the other; empties the list, to free each part once it is copied."""
     if len(parts) == 1:
         return parts[0]
     offsets = np.cumsum([0, *(part.data.size for part in parts)])
-    indptr = [part.indptr[:-1] + offset for part, offset in zip(parts, offsets, strict=False)]
-    return Block(
-        np.concatenate([*indptr, offsets[-1:]]),
-        np.concatenate([part.indices for part in parts]),
-        np.concatenate([part.data for part in parts]),
-    )
+    rows = np.cumsum([0, *(part.indptr.size - 1 for part in parts)])
+    indptr = np.empty(rows[-1] + 1, np.int64)
+    indices, data = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
+    indptr[-1] = offsets[-1]
+    for index in range(len(parts) - 1, -1, -1):
+        part = parts.pop()
+        entries = slice(offsets[index], offsets[index + 1])
+        indptr[rows[index] : rows[index + 1]] = part.indptr[:-1] + offsets[index]
+        indices[entries], data[entries] = part.indices, part.data
+    return Block(indptr, indices, data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,7 +98,7 @@ class Counts:
         Raises:
             CountOverflowError: the total is past 2^63 - 1.
         """
-        total = _check_total(data)
+        total = _checked_total(data)
         return cls(
             relation,
             unigram.size,
@@ -122,14 +122,15 @@ class Counts:
     def _safe_indices(self) -> NDArray[np.int32]:
         """`indices`, checked once: compiled code elsewhere would read and write at whatever a
         damaged file says. O(nnz) the first time."""
-        if self.nnz:
-            low, high = int(self.indices.min()), int(self.indices.max())
-            if low < 0 or high >= self.vocab_size:
-                raise CountsFileError(
-                    f"counts: expected column ids from 0 to {self.vocab_size - 1}, "
-                    f"got {low} to {high}: damaged"
-                )
-        return self.indices
+        return self._bounded(self.indices)
+
+    def _bounded(self, indices: NDArray[np.int32]) -> NDArray[np.int32]:
+        if indices.size and (indices.min() < 0 or indices.max() >= self.vocab_size):
+            raise CountsFileError(
+                f"counts: expected column ids from 0 to {self.vocab_size - 1}, "
+                f"got {indices.min()} to {indices.max()}: damaged"
+            )
+        return indices
 
     @property
     def weight_scale(self) -> int:
@@ -177,7 +178,8 @@ class Counts:
         """
         check_token(token, self.vocab_size)
         low, high = self.indptr[token], self.indptr[token + 1]
-        return self.indices[low:high], self.stored[low:high].astype(np.int64)
+        indices = self._bounded(self.indices[low:high])
+        return indices, self.stored[low:high].astype(np.int64)
 
     def column(self, token: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row ids [k], ascending, and counts [k] of one column. O(nnz).
@@ -317,7 +319,7 @@ class Counts:
     def to_coo(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Rows, columns and counts, each [nnz], sorted by row then column."""
         rows = np.repeat(np.arange(self.vocab_size, dtype=np.int32), np.diff(self.indptr))
-        return rows, self.indices, self.data
+        return rows, self._safe_indices, self.data
 
     def to_parquet(self, path: str | Path) -> None:
         """Write columns `row`, `column`, `count` (and `row_string`, `column_string` where strings
@@ -361,7 +363,7 @@ class Counts:
             raise ArgumentError("counts: expected at least one, got none")
         _check_same_rules(counts)
         kernels = choose(backend).load()
-        blocks = [Block(each.indptr, each.indices, each.data) for each in counts]
+        blocks = [Block(each.indptr, each._safe_indices, each.data) for each in counts]
         with WorkerPool(thread_count(None)) as pool:
             block = add_blocks(blocks, kernels, pool)
         merged = cls.from_arrays(
@@ -519,11 +521,16 @@ def _parts(provenance: Mapping[str, Any]) -> Sequence[Any]:
     return merged if isinstance(merged, list) else [provenance]
 
 
-def _check_total(data: NDArray[np.int64]) -> int:
-    # In halves of 32 bits, which cannot wrap; a piece at a time, to take no memory.
-    pieces = [data[begin : begin + 2**20] for begin in range(0, data.size, 2**20)]
-    high = sum(int((piece >> 32).sum()) for piece in pieces)
-    low = sum(int((piece & 0xFFFFFFFF).sum()) for piece in pieces)
+def _slices(size: int) -> Iterator[slice]:
+    """[0, size) in pieces, so that temporaries over them take no memory worth a word."""
+    for begin in range(0, size, 2**20):
+        yield slice(begin, min(begin + 2**20, size))
+
+
+def _checked_total(data: NDArray[np.int64]) -> int:
+    # In halves of 32 bits, which cannot wrap.
+    high = sum(int((data[piece] >> 32).sum()) for piece in _slices(data.size))
+    low = sum(int((data[piece] & 0xFFFFFFFF).sum()) for piece in _slices(data.size))
     total = (high << 32) + low
     if total >= 2**63:
         raise CountOverflowError(f"counts: expected a total of at most 2^63 - 1, got {total}")
@@ -550,8 +557,10 @@ def _row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.i
 def _column_sum(
     columns: int, indices: NDArray[np.int32], data: NDArray[np.int64], total: int
 ) -> NDArray[np.int64]:
-    if total < 2**53:  # every partial sum is then exact in float64, and bincount is fast
-        return np.bincount(indices, data, minlength=columns).astype(np.int64)
     sums = np.zeros(columns, np.int64)
-    np.add.at(sums, indices, data)
+    for piece in _slices(indices.size):
+        if total < 2**53:  # every partial sum is then exact in float64, and bincount is fast
+            sums += np.bincount(indices[piece], data[piece], columns).astype(np.int64)
+        else:
+            np.add.at(sums, indices[piece], data[piece])
     return sums

@@ -36,7 +36,7 @@ def write_counts(counts: Counts, path: Path) -> None:
             end = min(begin + _ROW_GROUP, counts.nnz)
             entries = np.arange(begin, end)
             rows = (np.searchsorted(counts.indptr, entries, side="right") - 1).astype(np.int32)
-            columns = counts.indices[begin:end]
+            columns = counts._safe_indices[begin:end]
             arrays = [pa.array(rows), pa.array(columns), pa.array(counts.stored[begin:end], pa.int64())]
             if strings:
                 arrays += [texts.take(pa.array(rows)), texts.take(pa.array(columns))]

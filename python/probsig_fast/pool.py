@@ -52,17 +52,23 @@ class WorkerPool:
         in order, so the failure raised is the first in that order, whatever the threads do.
         """
         pending: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                if len(pending) > self.threads:
-                    yield pending.popleft().result()
-                pending.append(self._executor.submit(function, item))
-        except Exception:
-            while pending:  # an earlier item may have failed too
-                pending.popleft().result()
-            raise
+        fault: Exception | None = None
+        remaining = iter(items)
+        while True:
+            try:
+                item = next(remaining)
+            except StopIteration:
+                break
+            except Exception as error:  # raised below, unless an earlier item fails too
+                fault = error
+                break
+            if len(pending) > self.threads:
+                yield pending.popleft().result()
+            pending.append(self._executor.submit(function, item))
         while pending:
             yield pending.popleft().result()
+        if fault is not None:
+            raise fault
 
 
 def thread_count(threads: int | None) -> int:

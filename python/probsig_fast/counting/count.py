@@ -27,8 +27,9 @@ from ..relations import Next, Relation, Window
 from ..sources import MAX_VOCAB_SIZE, Source, open_source
 from .plan import Chunk, Scanned, plan, scan_chunk
 
-#: Tokens a chunk: few merges, and work memory of about 4 bytes a token and thread.
-CHUNK_TOKENS = 2**25
+#: Tokens a chunk, by relation. Larger ones mean fewer merges but more work memory: 2 to 4 bytes a
+#: token for `Next`; for `Window` 4, and 12 for each of about as many pairs as half the tokens.
+CHUNK_TOKENS = {Next: 2**25, Window: 2**24}
 
 
 def count(
@@ -190,6 +191,7 @@ def _run(job: _Job, pool: WorkerPool, advance: Callable[[int], object]) -> tuple
         tally.add(scanned)
         accumulator.add(block)
         advance(scanned.core)
+        del scanned, block  # else they would live until the next result is there
     return accumulator.result(), tally
 
 
@@ -241,7 +243,7 @@ def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
 def _checked_chunk_tokens(relation: Relation, chunk_tokens: int | None) -> int:
     """Small enough that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
-        chunk_tokens = CHUNK_TOKENS
+        chunk_tokens = CHUNK_TOKENS[type(relation)]
     chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
     return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))
 

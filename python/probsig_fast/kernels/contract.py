@@ -95,11 +95,13 @@ class Kernels(Protocol):
         The caller keeps `core * sum(weights)` below 2^63.
         """
 
-    def merge(self, blocks: list[Block], row_begin: int, row_end: int) -> Block:
-        """The sum of rows [row_begin, row_end) of all blocks; `indptr` starts at 0.
+    def merge(self, blocks: list[Block], columns: int) -> Block:
+        """The sum of blocks of as many rows and of `columns` columns; at least one block.
 
         Raises:
             OverflowError: a sum past 2^63 - 1.
+            IndexError: an index that is not from 0 to `columns` - 1.
+            ValueError: a count below 1.
         """
 
     def gram_squares(

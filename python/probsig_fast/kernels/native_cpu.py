@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _cpu
-from .contract import Block, Scan, Tokens
+from .contract import Block, Rows, Scan, Tokens
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -39,6 +39,18 @@ def window_pairs(
     return Block(*kernel(tokens, core, run_starts, run_ends, histogram, weights, cancel))
 
 
-def merge(blocks: list[Block], row_begin: int, row_end: int) -> Block:
+def merge(blocks: list[Block], columns: int) -> Block:
     arrays = [(block.indptr, block.indices, block.data) for block in blocks]
-    return Block(*_cpu.merge(arrays, row_begin, row_end))
+    return Block(*_cpu.merge(arrays, columns))
+
+
+def gram_squares(
+    rows: Rows,
+    columns: Rows,
+    shift: float,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    matrices = ((each.indptr, each.indices, each.values) for each in (rows, columns))
+    return _cpu.gram_squares(*matrices, shift, row_begin, row_end, cancel)

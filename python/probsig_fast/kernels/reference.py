@@ -57,16 +57,14 @@ def window_pairs(
     return _block(np.concatenate(keys), np.concatenate(values), vocab_size, vocab_size)
 
 
-def merge(blocks: list[Block], row_begin: int, row_end: int) -> Block:
-    keys = [np.empty(0, np.int64)]
-    values = [np.empty(0, np.int64)]
+def merge(blocks: list[Block], columns: int) -> Block:
+    rows = blocks[0].indptr.size - 1
     for block in blocks:
-        low, high = block.indptr[row_begin], block.indptr[row_end]
-        _check_entries(block.indices[low:high], block.data[low:high], block.indptr.size - 1)
-        row = np.repeat(np.arange(row_end - row_begin), np.diff(block.indptr[row_begin : row_end + 1]))
-        keys.append(row << 31 | block.indices[low:high])
-        values.append(block.data[low:high])
-    return _block(np.concatenate(keys), np.concatenate(values), row_end - row_begin, 1 << 31)
+        _check_entries(block.indices, block.data, columns)
+    row = [np.repeat(np.arange(rows), np.diff(block.indptr)) for block in blocks]
+    keys = [r * columns + block.indices for r, block in zip(row, blocks, strict=True)]
+    values = [block.data for block in blocks]
+    return _block(np.concatenate(keys), np.concatenate(values), rows, columns)
 
 
 def _check_entries(indices: NDArray[np.int32], data: NDArray[np.int64], columns: int) -> None:

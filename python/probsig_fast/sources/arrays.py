@@ -185,7 +185,9 @@ def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype) -> NDArray:
         array = np.array(sequence)
     except (ValueError, OverflowError) as error:
         raise SourceError(f"tokens: expected a flat list of ids, got {name}: {error}") from error
-    if array.dtype.kind not in "iu":
+    if array.dtype.kind in "fO" and all(isinstance(item, int) for item in sequence):
+        array = np.array(sequence, object)  # ints that NumPy has no type for
+    elif array.dtype.kind not in "iu":
         return array  # refused, with its type, by as_token_array
     info = np.iinfo(dtype)
     outside = (array < info.min) | (array > info.max)

@@ -72,10 +72,16 @@ class Stream:
 
     def raw(self, begin: int, end: int) -> NDArray:
         """Tokens [begin, end) as the source holds them; a view where one part holds them all."""
-        pieces = [part.open()[a:b] for part, a, b in self._within(begin, end)]
+        pieces = list(self._within(begin, end))
         if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate(pieces) if pieces else np.empty(0, self.dtype)
+            part, low, high = pieces[0]
+            return part.open()[low:high]
+        tokens = np.empty(sum(high - low for _, low, high in pieces), self.dtype)
+        filled = 0
+        for part, low, high in pieces:  # one at a time, so that one file is open at a time
+            tokens[filled : filled + high - low] = part.open()[low:high]
+            filled += high - low
+        return tokens
 
     def read(self, begin: int, end: int) -> NDArray:
         """Tokens [begin, end) as kernels take them: contiguous `uint16` or `uint32`."""

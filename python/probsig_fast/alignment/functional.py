@@ -1,0 +1,165 @@
+"""Pure functions from an embedding matrix and a signature to a figure of their agreement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..kernels.registry import choose
+from ..pool import WorkerPool, thread_count
+from ..signature import Signature, check_min_support
+from .moments import cosine_moments
+from .rows import check_embedding, mean_row, nonzero_rows, unit_embedding, unit_signature
+
+
+@dataclass(frozen=True)
+class CosineCorrelation:
+    """R_cos of an embedding and a signature; prints as a small table.
+
+    Attributes:
+        pearson: R_cos, from -1 to 1; NaN where it is undefined (see `cosine_correlation`).
+        tokens: K, the rows compared: enough support, and not zero in either matrix.
+        pairs: K (K - 1) / 2.
+        mean_embedding_cosine, mean_signature_cosine: over these pairs; NaN if there are none.
+        signature: its name.
+        min_support: the least support of a row, the signature's own bound included.
+        centred: whether a mean was subtracted from the embedding.
+        mean_rows: how many rows that mean was of; 0 if none was subtracted.
+    """
+
+    pearson: float
+    tokens: int
+    pairs: int
+    mean_embedding_cosine: float
+    mean_signature_cosine: float
+    signature: str
+    min_support: int
+    centred: bool
+    mean_rows: int
+
+    def __str__(self) -> str:
+        centring = f"centred, mean of {self.mean_rows:,} rows" if self.centred else "raw"
+        lines = [
+            (f"R_cos(W, {self.signature})", f"{self.pearson:.6f}"),
+            ("W", centring),
+            ("min_support", f"{self.min_support:,}"),
+            ("tokens", f"{self.tokens:,}"),
+            ("pairs", f"{self.pairs:,}"),
+            ("mean cosine of W", f"{self.mean_embedding_cosine:.6f}"),
+            (f"mean cosine of {self.signature}", f"{self.mean_signature_cosine:.6f}"),
+        ]
+        width = max(len(name) for name, _ in lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def cosine_correlation(
+    W: torch.Tensor | NDArray[np.floating[Any]],
+    signature: Signature,
+    min_support: int = 0,
+    centre: bool = False,
+    threads: int | None = None,
+    backend: str | None = None,
+) -> CosineCorrelation:
+    """R_cos(W, phi): how far tokens with similar signatures have similar embeddings.
+
+    The Pearson correlation, over all pairs i != j of the rows compared, of the cosine of the
+    embeddings with the cosine of the signatures (arXiv 2509.20124; THEORY, section 4):
+
+        R_cos = Cov(G, H) / sqrt(Var(G) Var(H)),  G_ij = cos(W_i, W_j),  H_ij = cos(phi_i, phi_j)
+
+    It is exact, over the whole vocabulary and in float64, and forms no V x V matrix. Rows are
+    compared that have enough support and are not zero in either matrix. It does not depend on
+    `threads`; backends agree up to rounding.
+
+    Args:
+        W: [V, d], a torch tensor on any device or a NumPy array of any real floating type. Row i
+            belongs to row i of the signature. Gradients do not flow through.
+        signature: [V, ...].
+        min_support: rows of less support, in unscaled counts, are left out.
+        centre: subtract from W one mean first, that of all rows with enough support: embeddings
+            share a large common direction. Rows equal to the mean up to rounding are then zero.
+        threads: None takes the processors that this process may use.
+        backend: as in `count`.
+
+    Returns:
+        `CosineCorrelation`. `pearson` is NaN where it is undefined: with fewer than three rows, or
+        where either matrix's cosines are all equal up to rounding (all rows alike, or all
+        orthogonal).
+
+    Raises:
+        ArgumentTypeError: W is no dense tensor or array of a real floating type; another
+            argument has a type that cannot be used.
+        ArgumentError: W has another number of dimensions or rows, or a value that is not finite;
+            `min_support` or `threads` is out of range; the signature's columns are damaged.
+        BackendError: an unknown or missing backend.
+
+    Cost: O(K d^2 + nnz d + sum of the squared lengths of the signature's columns) time; O(K d +
+    nnz) memory, in float64. Where d is large beside K, or where the terms cancel, O(K^2 d).
+
+    Example:
+        >>> import numpy as np
+        >>> import probsig_fast as ps
+        >>> tokens = np.array([0, 1, 2, 0, 2, 1, 0, 1, 1, 2], np.uint16)
+        >>> phi = ps.count(tokens, vocab_size=3).phi_next()
+        >>> result = cosine_correlation(np.eye(3)[[0, 0, 1]] + 0.5, phi)
+        >>> result.tokens, result.pairs
+        (3, 3)
+    """
+    _check_signature(signature)
+    check_embedding(W, signature)
+    _check_flag("centre", centre)
+    signature = signature.with_min_support(check_min_support(min_support))
+    kernels = choose(backend).load()
+    threads = thread_count(threads)
+
+    passing = np.flatnonzero(
+        signature.support >= signature.min_support * signature.weight_scale
+    ).astype(np.int64)
+    mean = mean_row(W, passing) if centre else None
+    embedding, tokens = unit_embedding(W, nonzero_rows(signature), mean)
+    if tokens.size < 2:
+        nan = float("nan")
+        pearson, mean_embedding, mean_signature = nan, nan, nan
+    else:
+        rows = unit_signature(signature, tokens)
+        with WorkerPool(threads) as pool:
+            moments = cosine_moments(embedding, rows, kernels, pool)
+        pearson = moments.pearson
+        mean_embedding, mean_signature = moments.mean_embedding, moments.mean_signature
+    return CosineCorrelation(
+        pearson,
+        tokens.size,
+        math.comb(tokens.size, 2),
+        mean_embedding,
+        mean_signature,
+        signature.name,
+        signature.min_support,
+        centre,
+        passing.size if centre else 0,
+    )
+
+
+def _check_signature(signature: Any) -> None:
+    """Check the type, and that the indices can be followed: a damaged file must not crash."""
+    if not isinstance(signature, Signature):
+        hint = "; counts give one: counts.phi_next()" if hasattr(signature, "phi_next") else ""
+        raise ArgumentTypeError(
+            f"signature: expected a Signature, got {type(signature).__name__}{hint}"
+        )
+    indices = signature.indices
+    if indices.size and not 0 <= indices.min() <= indices.max() < signature.n_columns:
+        raise ArgumentError(
+            f"signature: expected columns from 0 to {signature.n_columns - 1}, "
+            f"got {indices.min()} to {indices.max()}"
+        )
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")

@@ -1,0 +1,5 @@
+"""The command `probsig`: one file a command, and `entry`, which runs them."""
+
+from .entry import main
+
+__all__ = ["main"]

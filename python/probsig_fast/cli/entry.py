@@ -1,0 +1,122 @@
+"""Reads the command line, runs the command, and turns failures into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from ..errors import EosNeverOccursWarning, ProbsigError
+from . import align, count, demo, info, merge, output, top
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+#: What a shell reports of a program whose reader went away (128 + SIGPIPE).
+READER_GONE = 141
+
+COMMANDS = (count, merge, top, align, info, demo)
+
+EPILOG = """\
+examples:
+  probsig demo
+  probsig count pile-*.bin --dtype uint16 --vocab-size 50277 --eos 0 --out pile.safetensors
+  probsig top pile.safetensors ' New' --tokenizer tokenizer.json
+  probsig count --help
+
+exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `probsig` with these arguments (those of the process if None); gives the exit code."""
+    _escape_what_the_terminal_cannot_show(sys.stdout, sys.stderr)
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+        if "run" not in arguments:
+            parser.print_help()
+            return USAGE
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", EosNeverOccursWarning)
+            warnings.showwarning = _show_warning
+            return _run(arguments)
+    except SystemExit as stop:  # argparse's, after --help or a message on wrong usage
+        return stop.code if isinstance(stop.code, int) else OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from ..version import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="probsig",
+        description="Count which tokens go together, exactly and fast; see what the counts say.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"probsig {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--debug", action="store_true", help="show the traceback of an error, not one line"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in COMMANDS:
+        added = commands.add_parser(
+            command.NAME,
+            help=command.SUMMARY,
+            description=command.DESCRIPTION,
+            epilog=command.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+            # An abbreviated option would break in a script once a longer name joins it.
+            allow_abbrev=False,
+        )
+        command.add_arguments(added)
+        added.set_defaults(run=command.run, parser=added)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        code: int = arguments.run(arguments) or OK
+        sys.stdout.flush()  # here, where a reader that is gone is still caught
+        return code
+    except BrokenPipeError:
+        _discard_output()
+        return READER_GONE
+    except KeyboardInterrupt:
+        output.say("interrupted")
+        return INTERRUPTED
+    except (ProbsigError, OSError, MemoryError) as error:
+        if arguments.debug:
+            raise
+        output.say(f"error: {_told(error)}")
+        return FAILED
+
+
+def _told(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, MemoryError):
+        return f"not enough memory{': ' if text else ''}{text}"
+    return text or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    output.say(f"warning: {message}")
+
+
+def _discard_output() -> None:
+    """Python flushes standard output once more at exit, which must not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # not a real file
+        return
+
+
+def _escape_what_the_terminal_cannot_show(*streams: TextIO) -> None:
+    """Tokens may hold any character; one that the terminal lacks must not end the command."""
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

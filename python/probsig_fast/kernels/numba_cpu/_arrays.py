@@ -1,0 +1,75 @@
+"""Arrays on their way into and out of compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..contract import Block
+
+#: Entries that there is room for at the least, where nobody knows how many will come.
+_ROOM = 2**20
+
+
+def frozen(array: NDArray, dtype: DTypeLike) -> NDArray:
+    """A read-only view (a copy if need be) of one type whatever is given.
+
+    Numba compiles anew for read-only, unaligned or strided arrays; so it sees one kind only.
+    """
+    view = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]).view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+class Entries:
+    """The entries of a block, row after row.
+
+    They lie in pieces, of which only the last has room. Growing one array instead would need
+    twice the memory at times, and remapping it in place loses its huge pages.
+
+    Attributes:
+        indices, data: the last piece; kernels write it.
+        used: how many entries it holds.
+        before: how many lie in the pieces before it.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        self.indices, self.data = _piece(room)
+        self.used = 0
+        self.before = 0
+        self._full: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
+
+    def reserve(self, more: int) -> None:
+        """Make room for `more` entries, in a new piece perhaps."""
+        if self.used + more <= self.indices.size:
+            return
+        self._close()
+        self.indices, self.data = _piece(max(more, self.before // 2, _ROOM))
+
+    def block(self, indptr: NDArray[np.int64]) -> Block:
+        """The finished block. The arrays are no longer this object's to change."""
+        if not self._full:
+            # In place; nothing else refers to them between the calls of kernels.
+            self.indices.resize(self.used, refcheck=False)
+            self.data.resize(self.used, refcheck=False)
+            return Block(indptr, self.indices, self.data)
+        self._close()
+        indices, data = _piece(self.before)
+        end = self.before
+        while self._full:  # each piece is freed once it is copied
+            piece_indices, piece_data = self._full.pop()
+            begin = end - piece_data.size
+            indices[begin:end], data[begin:end] = piece_indices, piece_data
+            end = begin
+        return Block(indptr, indices, data)
+
+    def _close(self) -> None:
+        if self.used:
+            self._full.append((self.indices[: self.used], self.data[: self.used]))
+        self.before += self.used
+        self.used = 0
+        self.indices, self.data = _piece(0)
+
+
+def _piece(room: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    return np.empty(room, np.int32), np.empty(room, np.int64)

@@ -1,0 +1,74 @@
+"""Backends, shared data and the header of every test run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from probsig_fast.errors import BackendError
+from probsig_fast.kernels import registry
+
+pytest.register_assert_rewrite("oracle")
+
+settings.register_profile("local", deadline=None, max_examples=60)
+settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+_VERSIONS = ("numpy", "scipy", "numba", "torch", "pyarrow", "tokenizers", "safetensors")
+
+
+def pytest_report_header() -> list[str]:
+    versions = []
+    for name in _VERSIONS:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{name} missing")
+    try:
+        backends = registry.show_backends()
+    except BackendError as error:  # PROBSIG_BACKEND forces one that is not there
+        backends = str(error)
+    return [", ".join(versions), *backends.splitlines()]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    reason = _gpu_missing() if marked else None
+    for item in marked:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _gpu_missing() -> str | None:
+    if importlib.util.find_spec("torch") is None:
+        return "needs a GPU: torch, which would find one, is not installed"
+    import torch
+
+    return None if torch.cuda.is_available() else "needs a GPU: torch sees none"
+
+
+@pytest.fixture(scope="session", params=[backend.name for backend in registry.BACKENDS])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of each backend of the registry; those that are missing here are skipped."""
+    name: str = request.param
+    reason = {each.name: each for each in registry.BACKENDS}[name].missing()
+    if reason and name == "native_cpu" and os.environ.get("PROBSIG_NATIVE") == "REQUIRE":
+        pytest.fail(f"PROBSIG_NATIVE=REQUIRE, but native_cpu is missing: {reason}")
+    if reason:
+        pytest.skip(f"{name} is missing: {reason}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data, which is beside the repository or named by PROBSIG_SHARED."""
+    named = os.environ.get("PROBSIG_SHARED")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no real data: set PROBSIG_SHARED, or put a folder `shared` beside the clone")
+    return folder

@@ -1,0 +1,209 @@
+"""The counts file: its bytes, its layout, and that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import check_counts, expect, saved_bytes
+
+import probsig_fast as ps
+from probsig_fast import files
+from probsig_fast.errors import (
+    ArgumentError,
+    SourceNotFoundError,
+)
+
+V = 4
+DOCUMENTS = [[0, 1, 2, 1, 0], [3, 1], [3, 3, 0]]
+RELATIONS = [ps.Next(), ps.Window(3, [Fraction(1, 2), 0, 1], "symmetric")]
+by_relation = pytest.mark.parametrize("relation", RELATIONS, ids=["next", "window"])
+
+
+def counted(relation: Any = None, documents: Any = DOCUMENTS, **arguments: Any) -> ps.Counts:
+    return ps.count(documents, relation, vocab_size=V, **arguments)
+
+
+def with_data(*values: int) -> ps.Counts:
+    counts = counted()
+    data = np.array([*values, *[1] * (counts.nnz - len(values))], np.int64)
+    return ps.Counts.from_arrays(
+        counts.relation,
+        counts.boundaries,
+        counts.indptr,
+        counts.indices,
+        data,
+        counts.unigram,
+        counts.n_sequences,
+    )
+
+
+@by_relation
+def test_the_same_counts_are_the_same_bytes(relation: Any, backend: str, tmp_path: Path) -> None:
+    expected = saved_bytes(counted(relation, backend="reference"), tmp_path)
+    first, second = counted(relation, DOCUMENTS[:1]), counted(relation, DOCUMENTS[1:])
+    for counts in (
+        counted(relation, backend=backend, threads=2, chunk_tokens=2),
+        first + second,
+        second + first,
+        ps.Counts.merge([second, first], backend=backend),
+        ps.Counts.load(counted(relation).save(tmp_path / "again.safetensors")),
+        counted(relation).with_tokens(list("abcd")),
+    ):
+        assert saved_bytes(counts, tmp_path) == expected
+
+
+@by_relation
+def test_the_safetensors_library_reads_it(relation: Any, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors")
+    counts = counted(relation)
+    path = counts.save(tmp_path / "c.safetensors")
+    with safetensors.safe_open(path, "np") as file:
+        metadata = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert list(metadata) == ["probsig_fast"]
+    assert json.loads(metadata["probsig_fast"]) == {
+        "format_version": 1,
+        "relation": relation.to_dict(),
+        "vocab_size": V,
+        "boundaries": counts.boundaries.to_dict(),
+        "weight_scale": relation.weight_scale,
+    }
+    assert arrays.pop("n_sequences").tolist() == [3]
+    names = ("indptr", "indices", "data", "unigram", "row_sum", "column_sum")
+    assert sorted(arrays) == sorted(names)
+    for name in names:
+        assert arrays[name].tolist() == getattr(counts, name).tolist()
+        assert arrays[name].dtype == (np.int32 if name in ("indices", "data") else np.int64)
+
+
+@pytest.mark.parametrize(
+    ("largest", "dtype"), [(2**31 - 1, np.int32), (2**31, np.int64), (2**60 + 1, np.int64)]
+)
+def test_counts_are_kept_in_32_bits_where_they_fit(
+    largest: int, dtype: Any, tmp_path: Path
+) -> None:
+    counts = with_data(largest)
+    loaded = ps.Counts.load(counts.save(tmp_path / "c.safetensors"))
+    assert loaded.stored.dtype == dtype
+    assert loaded.data.dtype == np.int64
+    assert loaded == counts
+    assert loaded.data.tolist() == counts.data.tolist()
+
+
+def test_loading_maps_the_file(tmp_path: Path) -> None:
+    loaded = ps.Counts.load(counted().save(tmp_path / "c.safetensors"))
+    for array in (loaded.indptr, loaded.indices, loaded.stored, loaded.unigram):
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        assert isinstance(array, np.memmap)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 2**22])
+def test_arrays_are_written_in_pieces(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = saved_bytes(counted(), tmp_path)
+    monkeypatch.setattr(files, "_WRITE_ELEMENTS", piece)
+    assert saved_bytes(counted(), tmp_path) == expected
+
+
+@by_relation
+def test_empty_counts(relation: Any, tmp_path: Path) -> None:
+    counts = counted(relation, [])
+    loaded = ps.Counts.load(counts.save(tmp_path / "c.safetensors"), verify=True)
+    check_counts(loaded, expect([], relation, V))
+
+
+def test_rules_come_back(tmp_path: Path) -> None:
+    rules = {"eos": 3, "count_eos": False, "ignore_ids": [-1, 2], "sequence_length": 9}
+    counts = counted(RELATIONS[1], **rules)
+    loaded = ps.Counts.load(counts.save(tmp_path / "c.safetensors"))
+    assert (loaded.relation, loaded.boundaries) == (counts.relation, counts.boundaries)
+
+
+def test_provenance_is_beside_the_file(backend: str, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.bin"
+    np.array([0, 1, 2], "<u2").tofile(tokens)
+    counts = ps.count(tokens, vocab_size=V, dtype="uint16", backend=backend, threads=2)
+    path = counts.save(tmp_path / "c.next.safetensors")
+    provenance = json.loads((tmp_path / "c.next.json").read_text())
+    (source,) = provenance["sources"]
+    assert (source["path"], source["tokens"], source["bytes"]) == (str(tokens), 3, 6)
+    assert (provenance["backend"], provenance["threads"]) == (backend, 2)
+    assert provenance["versions"]["numpy"] == np.__version__
+    assert ps.Counts.load(path).provenance == provenance
+    whole = counts + counts
+    assert [part["backend"] for part in whole.provenance["merged"]] == [backend] * 2
+    for text in ("no json", "[1]", ""):
+        (tmp_path / "c.next.json").write_text(text)
+        assert ps.Counts.load(path) == counts  # the counts are good without it
+    (tmp_path / "c.next.json").unlink()
+    assert ps.Counts.load(path).provenance == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p: counted().save(p / "c.bin"), ArgumentError, "path: expected a name ending in "),
+        (
+            lambda p: counted().save(p / "no" / "c.safetensors"),
+            ArgumentError,
+            "path: expected a file in an existing folder, got ",
+        ),
+        (
+            lambda p: ps.Counts.load(p / "no.safetensors"),
+            SourceNotFoundError,
+            "path: expected a counts file, got ",
+        ),
+        (lambda p: ps.Counts.load(p / "c.json"), ArgumentError, "path: expected a name ending in "),
+        (lambda p: ps.Counts.load(p), ArgumentError, "path: expected a name ending in "),
+    ],
+)
+def test_unusable_paths(call: Any, error: type, message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        call(tmp_path)
+
+
+@pytest.mark.parametrize("failing", [1, 3, 8])
+def test_a_failed_save_leaves_the_folder_as_it_was(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = counted(documents=[[1, 1]]).save(tmp_path / "c.safetensors")
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    writes = 0
+
+    class FullDisk:
+        def __init__(self, file: Any) -> None:
+            self._file = file
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._file, name)
+
+        def __enter__(self) -> FullDisk:
+            self._file.__enter__()
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._file.__exit__(*error)
+
+        def write(self, content: Any) -> int:
+            nonlocal writes
+            writes += 1
+            if writes == failing:
+                raise OSError(28, "No space left on device")
+            return self._file.write(content)
+
+    def open_full_disk(*arguments: Any) -> FullDisk:
+        return FullDisk(open(*arguments))
+
+    monkeypatch.setattr(files, "open", open_full_disk, raising=False)
+    with pytest.raises(OSError, match="No space left on device"):
+        counted().save(path)
+    assert writes == failing
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before

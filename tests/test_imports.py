@@ -1,0 +1,145 @@
+"""Imports point left only, and the heavy libraries load only when they are needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import probsig_fast
+
+PACKAGE = Path(probsig_fast.__file__).parent
+
+#: From left to right: a part imports only parts before it.
+ORDER = [
+    *("errors", "version", "_build_info", "_cpu", "arguments", "sources", "boundaries"),
+    *("relations", "kernels", "pool", "accumulator", "files", "counts_file", "token_strings"),
+    *("signature", "parquet", "counts", "counting", "alignment", "experiments", "plots"),
+    *("report", "demo", "cli", "__init__", "__main__"),
+]
+#: `_build_info` reads the package's `__path__`, and nothing else of it.
+EXCEPTIONS = {("_build_info", "__init__")}
+
+
+def modules() -> dict[str, Path]:
+    """`sources.flat` -> its file; a package is named by its folder."""
+    result = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if len(parts) > 1 and parts[-1] == "__init__":
+            parts = parts[:-1]
+        result[".".join(parts)] = path
+    return result
+
+
+MODULES = modules()
+
+
+def import_nodes(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Imports at every level, but for those that only type checkers see."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield from import_nodes(other)
+        else:
+            yield from import_nodes(node)
+
+
+def named_by(node: ast.Import | ast.ImportFrom, module: str) -> Iterator[str]:
+    """Full names of what is imported: modules, and names that may be modules."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = node.module or ""
+    if node.level:
+        package = ["probsig_fast", *(module.split(".") if module != "__init__" else [])]
+        depth = node.level - (MODULES[module].name == "__init__.py")
+        base = ".".join([*package[: len(package) - depth], *([base] if base else [])])
+    for alias in node.names:
+        yield f"{base}.{alias.name}"
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of this package that a module imports, named as in `MODULES`."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    found = set()
+    for node in import_nodes(tree):
+        for name in named_by(node, module):
+            root, _, inside = name.partition(".")
+            if root != "probsig_fast":
+                continue
+            while inside and inside not in MODULES and inside != "_cpu":
+                inside = inside.rpartition(".")[0]
+            found.add(inside or "__init__")
+    return found - {module}
+
+
+def part_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_the_walk_sees_imports_of_every_form() -> None:
+    assert {"counts", "counting.count", "kernels.registry"} <= imports_of("__init__")
+    assert {"parquet", "counts_file"} <= imports_of("counts")  # one of them inside a function
+    assert "counts" not in imports_of("parquet")  # for types only
+    assert {"_cpu", "kernels.contract"} <= imports_of("kernels.native_cpu")
+    assert "sources.token_dtype" in imports_of("sources.flat")
+    assert "counting.plan" in imports_of("counting.count")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_left(module: str) -> None:
+    own = part_of(module)
+    assert own in ORDER, f"{own} has no place in ORDER yet"
+    for other in imports_of(module):
+        part = part_of(other)
+        if part != own and (own, part) not in EXCEPTIONS:
+            assert ORDER.index(part) < ORDER.index(own), f"{module} imports {other}"
+
+
+def test_no_cycle_inside_a_part() -> None:
+    graph = {
+        module: {other for other in imports_of(module) if part_of(other) == part_of(module)}
+        for module in MODULES
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_exceptions_are_needed() -> None:
+    for own, part in EXCEPTIONS:
+        assert part in map(part_of, imports_of(own))
+
+
+def loaded_after(*statements: str) -> set[str]:
+    script = "\n".join([*statements, "import sys", "print(*sys.modules)"])
+    command = [sys.executable, "-W", "error", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-800:]
+    return set(result.stdout.split())
+
+
+HEAVY = {"torch", "matplotlib", "pandas", "pyarrow", "tokenizers", "safetensors"}
+
+
+def test_the_import_alone_is_light() -> None:
+    loaded = loaded_after("import probsig_fast")
+    assert "probsig_fast" in loaded
+    assert not loaded & (HEAVY | {"scipy", "numba", "tqdm"})
+
+
+@pytest.mark.parametrize("relation", ["Next()", "Window(2, 'harmonic', 'symmetric')"])
+def test_counting_loads_no_torch(backend: str, relation: str) -> None:
+    loaded = loaded_after(
+        "import numpy, probsig_fast as ps",
+        f"c = ps.count(numpy.arange(5), ps.{relation}, vocab_size=5, backend={backend!r})",
+        "c.row_conditional().nearest(0), c.to_scipy(), c.top(0), c + c",
+    )
+    assert not loaded & HEAVY
+    assert ("numba" in loaded) == (backend == "numba_cpu")

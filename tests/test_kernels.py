@@ -1,0 +1,345 @@
+"""Each kernel by itself, against the reference and against plain Python."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import probsig_fast as ps
+from probsig_fast.errors import BackendError
+from probsig_fast.kernels import reference, registry
+from probsig_fast.kernels.contract import Block, Kernels, Scan
+
+DTYPES = [np.uint16, np.uint32]
+dtypes = st.sampled_from(DTYPES)
+
+
+@pytest.fixture(scope="session")
+def kernels(backend: str) -> Kernels:
+    return registry.choose(backend).load()
+
+
+def as_dict(block: Block) -> dict[tuple[int, int], int]:
+    rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
+    cells = zip(rows.tolist(), block.indices.tolist(), strict=True)
+    return dict(zip(cells, block.data.tolist(), strict=True))
+
+
+def check_block(block: Block, expected: dict[tuple[int, int], int], rows: int) -> None:
+    assert isinstance(block, Block)
+    assert block.indptr.dtype == block.data.dtype == np.int64
+    assert block.indices.dtype == np.int32
+    assert block.indptr.size == rows + 1
+    assert block.indptr[0] == 0
+    assert block.indptr[-1] == block.indices.size == block.data.size
+    assert as_dict(block) == expected
+    # Canonical: sorted by row, then column, as a dictionary alone would not show.
+    assert list(as_dict(block)) == sorted(expected)
+    assert block.data.size == len(expected)
+
+
+def block_of(cells: dict[tuple[int, int], int], rows: int) -> Block:
+    ordered = sorted(cells)
+    counts = np.bincount([row for row, _ in ordered], minlength=rows) if ordered else [0] * rows
+    return Block(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.array([column for _, column in ordered], np.int32),
+        np.array([cells[cell] for cell in ordered], np.int64),
+    )
+
+
+# scan
+
+
+@given(
+    tokens=st.lists(st.sampled_from([0, 1, 2, 3, 7, 9, 65_535]), max_size=40),
+    cutting=st.lists(st.sampled_from([0, 3, 7, 65_535]), unique=True).map(sorted),
+    vocab_size=st.sampled_from([4, 8, 65_536, 70_000]),
+    dtype=dtypes,
+    data=st.data(),
+)
+def test_scan(
+    kernels: Kernels,
+    tokens: list[int],
+    cutting: list[int],
+    vocab_size: int,
+    dtype: Any,
+    data: st.DataObject,
+) -> None:
+    core = data.draw(st.integers(0, len(tokens)))
+    scan = kernels.scan(np.array(tokens, dtype), core, vocab_size, np.array(cutting, dtype))
+    assert isinstance(scan, Scan)
+    bad = [i for i, t in enumerate(tokens) if t >= vocab_size and t not in cutting]
+    assert scan.invalid == (bad[0] if bad else -1)
+    if not bad:
+        known = Counter(t for t in tokens[:core] if t < vocab_size)
+        assert scan.histogram.dtype == scan.cuts.dtype == np.int64
+        assert scan.histogram.size == vocab_size
+        assert {i: scan.histogram[i] for i in np.flatnonzero(scan.histogram)} == dict(known)
+        assert scan.cuts.tolist() == [i for i, t in enumerate(tokens) if t in cutting]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["uint16", "uint32"])
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 63, 64, 65, 1_000, 100_003])
+def test_scan_of_long_streams(kernels: Kernels, dtype: Any, size: int) -> None:
+    rng = np.random.default_rng(size)
+    tokens = rng.integers(0, 50, size).astype(dtype)
+    cutting = np.array([3, 7], dtype)
+    for core in {0, size // 2, size}:
+        got = kernels.scan(tokens, core, 50, cutting)
+        expected = reference.scan(tokens, core, 50, cutting)
+        assert (got.histogram == expected.histogram).all()
+        assert (got.cuts == expected.cuts).all()
+        assert got.invalid == expected.invalid == -1
+    for position in {0, 1, size // 3, size - 2, size - 1} & set(range(size)):
+        bad = tokens.copy()
+        bad[position:] = np.iinfo(dtype).max
+        for none in (cutting, cutting[:0]):
+            assert kernels.scan(bad, size // 2, 50, none).invalid == position
+
+
+# Pairs
+
+
+@st.composite
+def chunks(draw: st.DrawFn) -> dict[str, Any]:
+    """What a planner may hand to a pair kernel: runs in order, some tokens in none of them."""
+    vocab_size = draw(st.integers(1, 9))
+    tokens = draw(st.lists(st.integers(0, vocab_size - 1), max_size=50))
+    core = draw(st.integers(0, len(tokens)))
+    edges = sorted(draw(st.sets(st.integers(0, len(tokens)), max_size=10)))
+    runs = [
+        (a, b - draw(st.integers(0, min(1, b - a - 1))))
+        for a, b in pairwise(edges)
+        if draw(st.integers(0, 4))
+    ]
+    inside = Counter(tokens[i] for a, b in runs for i in range(a, min(b, core)))
+    slack = draw(st.integers(0, 2))  # "at least the number of x among the core's runs"
+    dtype = draw(dtypes)
+    return {
+        "tokens": np.array(tokens, dtype),
+        "core": core,
+        "run_starts": np.array([a for a, _ in runs], np.int64),
+        "run_ends": np.array([b for _, b in runs], np.int64),
+        "histogram": np.array([inside[t] + slack for t in range(vocab_size)], np.int64),
+        "cancel": np.zeros(1, np.uint8),
+    }
+
+
+def pairs_of(chunk: dict[str, Any], weights: list[int]) -> dict[tuple[int, int], int]:
+    tokens = chunk["tokens"].tolist()
+    cells: Counter[tuple[int, int]] = Counter()
+    for begin, end in zip(chunk["run_starts"], chunk["run_ends"], strict=True):
+        for i in range(begin, min(end, chunk["core"])):
+            for distance, weight in enumerate(weights, 1):
+                if i + distance < end:
+                    cells[tokens[i], tokens[i + distance]] += weight
+    return {cell: value for cell, value in cells.items() if value}
+
+
+@given(chunk=chunks())
+def test_next_pairs(kernels: Kernels, chunk: dict[str, Any]) -> None:
+    block = kernels.next_pairs(**chunk)
+    check_block(block, pairs_of(chunk, [1]), chunk["histogram"].size)
+
+
+@given(
+    chunk=chunks(),
+    weights=st.lists(st.sampled_from([0, 1, 2, 2**31 - 1, 2**55]), min_size=1, max_size=8),
+)
+def test_window_pairs(kernels: Kernels, chunk: dict[str, Any], weights: list[int]) -> None:
+    block = kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))
+    check_block(block, pairs_of(chunk, weights), chunk["histogram"].size)
+
+
+def zipfian_chunk(dtype: Any, vocab_size: int, size: int) -> dict[str, Any]:
+    """Many short and a few long runs, a third of the tokens look-ahead."""
+    rng = np.random.default_rng(vocab_size)
+    tokens = np.minimum(rng.zipf(1.2, size) - 1, vocab_size - 1).astype(dtype)
+    edges = np.unique(np.concatenate([[0, size], rng.integers(0, size // 2, size // 20)]))
+    core = size * 2 // 3
+    return {
+        "tokens": tokens,
+        "core": core,
+        "run_starts": edges[:-1],
+        "run_ends": edges[1:],
+        "histogram": np.bincount(tokens[:core], minlength=vocab_size),
+        "cancel": np.zeros(1, np.uint8),
+    }
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["uint16", "uint32"])
+@pytest.mark.parametrize("vocab_size", [2, 300, 40_000])
+@pytest.mark.parametrize("weights", [[1], [2, 1], [5, 0, 3, 1, 1, 1, 1, 1, 1, 7]], ids=len)
+def test_pairs_of_a_long_chunk(
+    kernels: Kernels, dtype: Any, vocab_size: int, weights: list[int]
+) -> None:
+    chunk = zipfian_chunk(dtype, vocab_size, 60_000)
+    expected = reference.window_pairs(**chunk, weights=np.array(weights))
+    got = [kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))]
+    if weights == [1]:
+        got.append(kernels.next_pairs(**chunk))
+    for block in got:
+        for name in ("indptr", "indices", "data"):
+            assert (getattr(block, name) == getattr(expected, name)).all()
+
+
+def test_a_window_longer_than_any_run(kernels: Kernels) -> None:
+    chunk = zipfian_chunk(np.uint16, 50, 300)
+    weights = list(range(1, 400))
+    block = kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))
+    check_block(block, pairs_of(chunk, weights), 50)
+
+
+def test_inputs_are_not_written_to(kernels: Kernels) -> None:
+    chunk = zipfian_chunk(np.uint32, 50, 1_000)
+    before = {name: np.copy(value) for name, value in chunk.items()}
+    for value in chunk.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    kernels.scan(chunk["tokens"], chunk["core"], 50, np.array([3], np.uint32))
+    first = kernels.next_pairs(**chunk)
+    second = kernels.window_pairs(**chunk, weights=np.ones(3, np.int64))
+    for block in (first, second):
+        for array in (block.indptr, block.indices, block.data):
+            array.flags.writeable = False
+    kernels.merge([first, second], 0, 50)
+    assert all((chunk[name] == value).all() for name, value in before.items())
+
+
+# merge
+
+
+cells = st.dictionaries(
+    st.tuples(st.integers(0, 6), st.integers(0, 6)),
+    st.integers(1, 5) | st.integers(2**40, 2**60),
+    max_size=20,
+)
+
+
+@given(tables=st.lists(cells, min_size=1, max_size=5), rows=st.tuples(*[st.integers(0, 7)] * 2))
+def test_merge(
+    kernels: Kernels, tables: list[dict[tuple[int, int], int]], rows: tuple[int, int]
+) -> None:
+    begin, end = sorted(rows)
+    blocks = [block_of(table, 7) for table in tables]
+    expected: Counter[tuple[int, int]] = Counter()
+    for table in tables:
+        expected.update({(x - begin, y): n for (x, y), n in table.items() if begin <= x < end})
+    if expected and max(expected.values()) >= 2**63:
+        with pytest.raises(OverflowError):
+            kernels.merge(blocks, begin, end)
+    else:
+        check_block(kernels.merge(blocks, begin, end), dict(expected), end - begin)
+
+
+def test_merge_of_large_blocks(kernels: Kernels) -> None:
+    blocks = [
+        reference.next_pairs(**{**zipfian_chunk(np.uint16, 5_000, 40_000), "core": core})
+        for core in (100, 20_000, 20_000, 39_000)
+    ]
+    expected = reference.merge(blocks, 0, 5_000)
+    for cuts in ([0, 5_000], [0, 1, 2_500, 2_500, 5_000]):
+        parts = [kernels.merge(blocks, a, b) for a, b in pairwise(cuts)]
+        assert (np.concatenate([p.indices for p in parts]) == expected.indices).all()
+        assert (np.concatenate([p.data for p in parts]) == expected.data).all()
+        assert sum(p.indptr[-1] for p in parts) == expected.indptr[-1]
+
+
+@pytest.mark.parametrize(
+    "values", [(2**62, 2**62), (2**63 - 1, 1), (2**61, 2**61, 2**61, 2**61), (2**63 - 1,) * 5]
+)
+def test_merge_past_63_bits(kernels: Kernels, values: tuple[int, ...]) -> None:
+    blocks = [block_of({(0, 0): 1, (1, 1): value}, 2) for value in values]
+    with pytest.raises(OverflowError):
+        kernels.merge(blocks, 0, 2)
+    check_block(kernels.merge(blocks, 0, 1), {(0, 0): len(values)}, 1)
+    almost = [block_of({(0, 0): 2**63 - 2}, 2), block_of({(0, 0): 1}, 2)]
+    check_block(kernels.merge(almost, 0, 2), {(0, 0): 2**63 - 1}, 2)
+
+
+@pytest.mark.parametrize("column", [3, 4, 10**6, 2**31 - 1, -1, -(2**31)])
+def test_merge_of_an_index_outside_the_columns(kernels: Kernels, column: int) -> None:
+    good = block_of({(0, 0): 1, (1, 2): 1, (2, 1): 1}, 3)
+    bad = Block(good.indptr, np.array([0, column, 1], np.int32), good.data)
+    for blocks in ([bad, good], [good, bad], [good, good, bad]):
+        with pytest.raises((IndexError, ValueError)):
+            kernels.merge(blocks, 0, 3)
+
+
+# The registry
+
+
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_the_forced_backend_is_the_active_one(
+    backend: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+    kernels = registry.choose(backend).load()
+    original = kernels.next_pairs
+
+    def spy(*arguments: Any) -> Block:
+        called.append(backend)
+        return original(*arguments)
+
+    monkeypatch.setattr(kernels, "next_pairs", spy)
+    monkeypatch.setenv("PROBSIG_BACKEND", backend if by == "variable" else "no such backend")
+    counts = ps.count(
+        np.zeros(3, np.uint16), vocab_size=1, backend=None if by == "variable" else backend
+    )
+    assert called == [backend]
+    assert counts.provenance["backend"] == backend
+
+
+def missing(name: str = "broken", automatic: bool = True) -> registry.Backend:
+    def load() -> Kernels:
+        raise registry.Unavailable("no such chip")
+
+    return registry.Backend(name, "a broken one", load, automatic)
+
+
+def test_unknown_and_missing_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "BACKENDS", (missing(), *registry.BACKENDS))
+    tokens = np.zeros(3, np.uint16)
+    for name, problem in (
+        ("broken", "'broken' is not available here: no such chip"),
+        ("fast", "expected one of 'broken', 'native_cpu', 'numba_cpu', 'reference', got 'fast'"),
+    ):
+        with pytest.raises(BackendError, match=f"^{re.escape(f'backend: {problem}')}$"):
+            ps.count(tokens, vocab_size=1, backend=name)
+        monkeypatch.setenv("PROBSIG_BACKEND", name)
+        with pytest.raises(BackendError, match=f"^{re.escape(f'PROBSIG_BACKEND: {problem}')}$"):
+            ps.count(tokens, vocab_size=1)
+        monkeypatch.delenv("PROBSIG_BACKEND")
+
+
+def test_the_first_that_runs_here_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROBSIG_BACKEND", raising=False)
+    here = [b for b in registry.BACKENDS if b.automatic and not b.missing()]
+    assert registry.choose() is here[0]
+    monkeypatch.setattr(registry, "BACKENDS", (missing(), *registry.BACKENDS))
+    assert registry.choose() is here[0]
+    table = ps.show_backends().splitlines()
+    assert table[0].split() == ["broken", "a", "broken", "one", "missing:", "no", "such", "chip"]
+    assert [line.split()[0] for line in table if line.endswith("chosen")] == [here[0].name]
+    assert table[-1].endswith("available by name only")
+    monkeypatch.setattr(registry, "BACKENDS", (missing(), missing("other", automatic=False)))
+    with pytest.raises(BackendError, match=r"^no backend is available here: broken: no such chip$"):
+        registry.choose()
+
+
+@pytest.mark.parametrize("forced", ["broken", "no such backend"])
+def test_show_backends_where_none_can_be_chosen(
+    forced: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "BACKENDS", (missing(),))
+    for setting in ("", forced):
+        monkeypatch.setenv("PROBSIG_BACKEND", setting)
+        assert "missing: no such chip" in ps.show_backends()
