@@ -1,6 +1,6 @@
 """Next-token and window pairs: our backends beside `np.unique`, verified equal before timing.
 
-    PROBSIG_BENCH_TOKENS=corpus.u16.bin python -m pytest bench/bench_pairs.py
+PROBSIG_BENCH_TOKENS=corpus.u16.bin python -m pytest bench/bench_pairs.py
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 import corpora
+import numpy as np
 import peers
-import probsig_fast as ps
+import pytest
 from conftest import LIMIT, ROUNDS
+
+import probsig_fast as ps
 from probsig_fast.kernels.registry import BACKENDS
 
 NEXT = ("numpy unique", *(b.name for b in BACKENDS if b.automatic and not b.missing()))

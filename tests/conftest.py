@@ -15,8 +15,8 @@ from probsig_fast.kernels import registry
 
 pytest.register_assert_rewrite("oracle")
 
-settings.register_profile("local", deadline=None, max_examples=60)
-settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True, print_blob=True)
+settings.register_profile("local", deadline=None, max_examples=40)
+settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _VERSIONS = ("numpy", "scipy", "numba", "torch", "pyarrow", "tokenizers", "safetensors")

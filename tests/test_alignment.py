@@ -335,16 +335,15 @@ def test_no_row_with_enough_support(rng: np.random.Generator) -> None:
 # What is taken for W
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float16", "bfloat16", "float32", "float64"])
 def test_tensors(rng: np.random.Generator, backend: str, dtype: str) -> None:
     W = torch.from_numpy(rng.standard_normal((40, 6)) + 1.0).to(getattr(torch, dtype))
     counts = random_counts(rng, 40, 20)
     before = W.clone()
     plain = check(W, counts, 0, True, backend=backend)
-    assert torch.equal(W, before)
-    parameter = torch.nn.Parameter(W)
-    strided = W.T.contiguous().T
-    for same in (parameter, parameter * 1, strided):
+    assert torch.equal(W.double(), before.double())
+    wide = torch.nn.Parameter(W.double())
+    for same in (torch.nn.Parameter(W), wide, wide * 1, W.T.contiguous().T):
         assert cosine_correlation(same, signature_of(counts), 0, True, 1, backend) == plain
 
 
@@ -521,6 +520,7 @@ def with_value(value: float) -> NDArray[np.float64]:
         (with_value(math.nan), "W: expected finite values, got nan in row 2"),
         (with_value(-math.inf), "W: expected finite values, got -inf in row 2"),
         (torch.from_numpy(with_value(math.inf)).half(), "W: .* got inf in row 2"),
+        (with_value(math.nan).astype(np.float16), "W: .* got nan in row 2"),
     ],
 )
 def test_values_of_w_that_cannot_be_used(W: Any, message: str) -> None:

@@ -17,9 +17,18 @@ PACKAGE = Path(probsig_fast.__file__).parent
 
 #: From left to right: a part imports only parts before it.
 ORDER = [
-    *("errors", "version", "_build_info", "_cpu", "arguments", "sources", "boundaries"),
-    *("relations", "kernels", "pool", "accumulator", "files", "counts_file", "token_strings"),
-    *("signature", "parquet", "counts", "counting", "alignment", "experiments", "plots"),
+    *("errors", "version", "_build_info", "_cpu", "arguments", "sums", "sources"),
+    *("boundaries", "relations", "kernels", "pool", "accumulator", "files", "counts_file"),
+    *(
+        "token_strings",
+        "signature",
+        "parquet",
+        "counts",
+        "counting",
+        "alignment",
+        "experiments",
+        "plots",
+    ),
     *("report", "demo", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.

@@ -210,7 +210,7 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
     for block in (first, second):
         for array in (block.indptr, block.indices, block.data):
             array.flags.writeable = False
-    kernels.merge([first, second], 0, 50)
+    kernels.merge([first, second], 50)
     assert all((chunk[name] == value).all() for name, value in before.items())
 
 
@@ -218,39 +218,44 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
 
 
 cells = st.dictionaries(
-    st.tuples(st.integers(0, 6), st.integers(0, 6)),
+    st.tuples(st.integers(0, 4), st.integers(0, 6)),
     st.integers(1, 5) | st.integers(2**40, 2**60),
     max_size=20,
 )
 
 
-@given(tables=st.lists(cells, min_size=1, max_size=5), rows=st.tuples(*[st.integers(0, 7)] * 2))
-def test_merge(
-    kernels: Kernels, tables: list[dict[tuple[int, int], int]], rows: tuple[int, int]
-) -> None:
-    begin, end = sorted(rows)
-    blocks = [block_of(table, 7) for table in tables]
+@given(tables=st.lists(cells, min_size=1, max_size=5))
+def test_merge(kernels: Kernels, tables: list[dict[tuple[int, int], int]]) -> None:
+    blocks = [block_of(table, 5) for table in tables]
     expected: Counter[tuple[int, int]] = Counter()
     for table in tables:
-        expected.update({(x - begin, y): n for (x, y), n in table.items() if begin <= x < end})
-    if expected and max(expected.values()) >= 2**63:
-        with pytest.raises(OverflowError):
-            kernels.merge(blocks, begin, end)
-    else:
-        check_block(kernels.merge(blocks, begin, end), dict(expected), end - begin)
+        expected.update(table)
+    check_block(kernels.merge(blocks, 7), dict(expected), 5)
 
 
-def test_merge_of_large_blocks(kernels: Kernels) -> None:
+def test_merge_of_row_ranges(kernels: Kernels) -> None:
+    chunk = zipfian_chunk(np.uint16, 5_000, 40_000)
     blocks = [
-        reference.next_pairs(**{**zipfian_chunk(np.uint16, 5_000, 40_000), "core": core})
-        for core in (100, 20_000, 20_000, 39_000)
+        reference.next_pairs(**{**chunk, "core": core}) for core in (100, 20_000, 20_000, 39_000)
     ]
-    expected = reference.merge(blocks, 0, 5_000)
-    for cuts in ([0, 5_000], [0, 1, 2_500, 2_500, 5_000]):
-        parts = [kernels.merge(blocks, a, b) for a, b in pairwise(cuts)]
-        assert (np.concatenate([p.indices for p in parts]) == expected.indices).all()
-        assert (np.concatenate([p.data for p in parts]) == expected.data).all()
-        assert sum(p.indptr[-1] for p in parts) == expected.indptr[-1]
+    expected = reference.merge(blocks, 5_000)
+    assert expected.data.sum() == sum(block.data.sum() for block in blocks)
+    for cuts in ([0, 5_000], [0, 1, 2_500, 5_000]):
+        parts = [
+            kernels.merge([rows_of(block, begin, end) for block in blocks], 5_000)
+            for begin, end in pairwise(cuts)
+        ]
+        assert (np.concatenate([part.indices for part in parts]) == expected.indices).all()
+        assert (np.concatenate([part.data for part in parts]) == expected.data).all()
+        lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+        assert (lengths == np.diff(expected.indptr)).all()
+
+
+def rows_of(block: Block, begin: int, end: int) -> Block:
+    """Rows over the block's own memory."""
+    low, high = block.indptr[begin], block.indptr[end]
+    indptr = block.indptr[begin : end + 1] - low
+    return Block(indptr, block.indices[low:high], block.data[low:high])
 
 
 @pytest.mark.parametrize(
@@ -259,19 +264,30 @@ def test_merge_of_large_blocks(kernels: Kernels) -> None:
 def test_merge_past_63_bits(kernels: Kernels, values: tuple[int, ...]) -> None:
     blocks = [block_of({(0, 0): 1, (1, 1): value}, 2) for value in values]
     with pytest.raises(OverflowError):
-        kernels.merge(blocks, 0, 2)
-    check_block(kernels.merge(blocks, 0, 1), {(0, 0): len(values)}, 1)
-    almost = [block_of({(0, 0): 2**63 - 2}, 2), block_of({(0, 0): 1}, 2)]
-    check_block(kernels.merge(almost, 0, 2), {(0, 0): 2**63 - 1}, 2)
+        kernels.merge(blocks, 2)
+    almost = [
+        block_of({(0, 1): 2**63 - len(values)}, 2),
+        *[block_of({(0, 1): 1}, 2)] * (len(values) - 1),
+    ]
+    check_block(kernels.merge(almost, 2), {(0, 1): 2**63 - 1}, 2)
 
 
 @pytest.mark.parametrize("column", [3, 4, 10**6, 2**31 - 1, -1, -(2**31)])
 def test_merge_of_an_index_outside_the_columns(kernels: Kernels, column: int) -> None:
     good = block_of({(0, 0): 1, (1, 2): 1, (2, 1): 1}, 3)
     bad = Block(good.indptr, np.array([0, column, 1], np.int32), good.data)
-    for blocks in ([bad, good], [good, bad], [good, good, bad]):
-        with pytest.raises((IndexError, ValueError)):
-            kernels.merge(blocks, 0, 3)
+    for blocks in ([bad], [bad, good], [good, bad], [good, good, bad]):
+        with pytest.raises(IndexError):
+            kernels.merge(blocks, 3)
+
+
+@pytest.mark.parametrize("count", [0, -1, -(2**63)])
+def test_merge_of_a_count_below_one(kernels: Kernels, count: int) -> None:
+    good = block_of({(0, 0): 1, (1, 2): 1, (2, 1): 1}, 3)
+    bad = Block(good.indptr, good.indices, np.array([1, count, 1], np.int64))
+    for blocks in ([bad], [bad, good], [good, bad], [good, good, bad]):
+        with pytest.raises(ValueError, match="count"):
+            kernels.merge(blocks, 3)
 
 
 # The registry

@@ -17,7 +17,9 @@ def integer(argument: str, value: Any, low: int | None = None, high: int | None 
         ArgumentError: outside the bounds.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise ArgumentTypeError(f"{argument}: expected an int, got {type(value).__name__} {value!r}")
+        raise ArgumentTypeError(
+            f"{argument}: expected an int, got {type(value).__name__} {value!r}"
+        )
     result = int(value)
     if low is not None and high is not None and not low <= result <= high:
         raise ArgumentError(f"{argument}: expected from {low} to {high}, got {result}")

@@ -82,7 +82,7 @@ class Boundaries:
             "sequence_length": self.sequence_length,
         }
 
-    def specials(self, dtype: np.dtype) -> Specials:
+    def specials(self, dtype: np.dtype[Any]) -> Specials:
         """The ids that cut, as kernels see them in tokens of `dtype`."""
         eos = np.array([] if self.eos is None else [self.eos], np.int64)
         ignored = np.array(self.ignore_ids, np.int64)
@@ -99,9 +99,9 @@ class Specials:
     """Ids in a kernel's token type, each sorted: those that cut after themselves, those of them
     that are not counted at all, and eos (at most one)."""
 
-    cutting: NDArray
-    uncounted: NDArray
-    eos: NDArray
+    cutting: NDArray[Any]
+    uncounted: NDArray[Any]
+    eos: NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import counts_file
+from . import counts_file, sums
 from .accumulator import add_blocks
 from .arguments import integer, read_only
 from .boundaries import Boundaries
-from .errors import ArgumentError, ArgumentTypeError, CountOverflowError, CountsFileError, MergeError
+from .errors import ArgumentError, ArgumentTypeError, CountsFileError, MergeError
 from .kernels.contract import Block
 from .kernels.registry import choose
 from .pool import WorkerPool, thread_count
@@ -33,7 +33,7 @@ class Neighbour(NamedTuple):
     conditional probability, and its string where strings were attached."""
 
     token: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count gives way
     probability: float
     string: str | None
 
@@ -98,7 +98,7 @@ class Counts:
         Raises:
             CountOverflowError: the total is past 2^63 - 1.
         """
-        total = _checked_total(data)
+        total = sums.checked_total(data)
         return cls(
             relation,
             unigram.size,
@@ -107,8 +107,8 @@ class Counts:
             indices,
             data,
             unigram,
-            _row_sum(indptr, data),
-            _column_sum(unigram.size, indices, data, total),
+            sums.row_sum(indptr, data),
+            sums.column_sum(unigram.size, indices, data, total),
             int(n_sequences),
             provenance or {},
         )
@@ -293,7 +293,9 @@ class Counts:
         rows = np.repeat(self.row_sum, np.diff(self.indptr))
         values = np.log(self.data) + np.log(float(self.total or 1))
         values -= np.log(rows) + np.log(self.column_sum[self._safe_indices])
-        matrix = scipy_csr(self.indptr, self._safe_indices, values, (self.vocab_size, self.vocab_size))
+        matrix = scipy_csr(
+            self.indptr, self._safe_indices, values, (self.vocab_size, self.vocab_size)
+        )
         if positive:
             matrix = matrix.copy()
             matrix.data = np.maximum(matrix.data, 0.0)
@@ -372,12 +374,12 @@ class Counts:
             block.indptr,
             block.indices,
             block.data,
-            _exact_sum([each.unigram for each in counts]),
+            sums.exact_sum([each.unigram for each in counts]),
             sum(each.n_sequences for each in counts),
             {"merged": [part for each in counts for part in _parts(each.provenance)]},
         )
         for name in ("row_sum", "column_sum"):
-            expected = _exact_sum([getattr(each, name) for each in counts])
+            expected = sums.exact_sum([getattr(each, name) for each in counts])
             if not np.array_equal(getattr(merged, name), expected):
                 raise CountsFileError(f"counts: entries do not add up to their {name}: damaged")
         strings = next((each.token_strings for each in counts if each.token_strings), None)
@@ -414,15 +416,18 @@ class Counts:
             boundaries = Boundaries.checked(rules["vocab_size"], **rules["boundaries"])
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CountsFileError(f"{path}: expected the rules of counts, got {rules}") from error
-        n_sequences = int(arrays.pop("n_sequences")[0])
         counts = cls(
             relation,
             rules["vocab_size"],
             boundaries,
-            n_sequences=n_sequences,
-            stored=arrays.pop("data"),
-            provenance=provenance,
-            **arrays,
+            arrays["indptr"],
+            arrays["indices"],
+            arrays["data"],
+            arrays["unigram"],
+            arrays["row_sum"],
+            arrays["column_sum"],
+            int(arrays["n_sequences"][0]),
+            provenance,
         )
         if counts._rules() != rules:
             raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")
@@ -433,7 +438,7 @@ class Counts:
     # Inside
 
     def _unigram_fits(self) -> bool:
-        """For `Next`: every token but a sequence's last begins a pair, all but the first end one."""
+        """For `Next`: all tokens but a sequence's last begin a pair, all but its first end one."""
         lasts, firsts = self.unigram - self.row_sum, self.unigram - self.column_sum
         counted = self.n_tokens - self.total == self.n_sequences
         return bool(counted and lasts.min() >= 0 and firsts.min() >= 0)
@@ -448,7 +453,7 @@ class Counts:
             "weight_scale": self.weight_scale,
         }
 
-    def _arrays(self) -> dict[str, NDArray]:
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of a counts file."""
         return {
             "column_sum": self.column_sum,
@@ -519,48 +524,3 @@ def _parts(provenance: Mapping[str, Any]) -> Sequence[Any]:
     """What merged counts were merged from, so that sums of sums stay flat."""
     merged = provenance.get("merged")
     return merged if isinstance(merged, list) else [provenance]
-
-
-def _slices(size: int) -> Iterator[slice]:
-    """[0, size) in pieces, so that temporaries over them take no memory worth a word."""
-    for begin in range(0, size, 2**20):
-        yield slice(begin, min(begin + 2**20, size))
-
-
-def _checked_total(data: NDArray[np.int64]) -> int:
-    # In halves of 32 bits, which cannot wrap.
-    high = sum(int((data[piece] >> 32).sum()) for piece in _slices(data.size))
-    low = sum(int((data[piece] & 0xFFFFFFFF).sum()) for piece in _slices(data.size))
-    total = (high << 32) + low
-    if total >= 2**63:
-        raise CountOverflowError(f"counts: expected a total of at most 2^63 - 1, got {total}")
-    return total
-
-
-def _exact_sum(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    total = np.zeros_like(arrays[0])
-    for array in arrays:
-        total = total + array
-        if (total < 0).any():
-            raise CountOverflowError("counts: a sum passed 2^63 - 1")
-    return total
-
-
-def _row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.int64]:
-    sums = np.zeros(indptr.size - 1, np.int64)
-    rows = np.flatnonzero(np.diff(indptr))
-    if rows.size:
-        sums[rows] = np.add.reduceat(data, indptr[rows])
-    return sums
-
-
-def _column_sum(
-    columns: int, indices: NDArray[np.int32], data: NDArray[np.int64], total: int
-) -> NDArray[np.int64]:
-    sums = np.zeros(columns, np.int64)
-    for piece in _slices(indices.size):
-        if total < 2**53:  # every partial sum is then exact in float64, and bincount is fast
-            sums += np.bincount(indices[piece], data[piece], columns).astype(np.int64)
-        else:
-            np.add.at(sums, indices[piece], data[piece])
-    return sums

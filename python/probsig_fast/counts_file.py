@@ -15,11 +15,15 @@ from .errors import ArgumentError, CountsFileError, SourceNotFoundError
 from .sources.token_dtype import MAX_VOCAB_SIZE
 
 FORMAT_VERSION = 1
-_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_INT32: np.dtype[Any] = np.dtype(np.int32)
+_INT64: np.dtype[Any] = np.dtype(np.int64)
 
 
 def write(
-    path: Path, arrays: dict[str, NDArray], rules: dict[str, Any], provenance: Mapping[str, Any]
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    rules: dict[str, Any],
+    provenance: Mapping[str, Any],
 ) -> None:
     """The counts file at `path`, then the provenance beside it."""
     _check_name(path)
@@ -32,7 +36,9 @@ def write(
         file.write(json.dumps(dict(provenance), indent=2, default=str).encode() + b"\n")
 
 
-def read(path: Path, verify: bool) -> tuple[dict[str, NDArray], dict[str, Any], dict[str, Any]]:
+def read(
+    path: Path, verify: bool
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any], dict[str, Any]]:
     """Memory-mapped arrays, rules and provenance, checked as `Counts.load` says."""
     _check_name(path)
     if not path.is_file():
@@ -65,7 +71,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _check_shapes(path: Path, arrays: dict[str, NDArray], vocab_size: Any) -> None:
+def _check_shapes(path: Path, arrays: dict[str, NDArray[Any]], vocab_size: Any) -> None:
     if isinstance(vocab_size, bool) or not isinstance(vocab_size, int):
         raise CountsFileError(f"{path}: expected an int as vocab_size, got {vocab_size!r}")
     if not 1 <= vocab_size <= MAX_VOCAB_SIZE:
@@ -94,7 +100,13 @@ def _check_shapes(path: Path, arrays: dict[str, NDArray], vocab_size: Any) -> No
         )
 
 
-def _check_entries(path: Path, indptr: NDArray, indices: NDArray, data: NDArray, **sums: NDArray) -> None:
+def _check_entries(
+    path: Path,
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    data: NDArray[Any],
+    **sums: NDArray[Any],
+) -> None:
     vocab_size = indptr.size - 1
     if indices.size and (indices.min() < 0 or indices.max() >= vocab_size):
         raise CountsFileError(

@@ -22,7 +22,7 @@ from .errors import ArgumentError, CountsFileError
 
 #: The one metadata key.
 METADATA_KEY = "probsig_fast"
-_DTYPES = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4")}
+_DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 #: A header describes half a dozen arrays; whatever says that it is longer is no counts file.
 _MAX_HEADER = 2**20
@@ -56,7 +56,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
-def write_arrays(path: Path, arrays: dict[str, tuple[NDArray, np.dtype]], metadata: Any) -> None:
+def write_arrays(
+    path: Path, arrays: dict[str, tuple[NDArray[Any], np.dtype]], metadata: Any
+) -> None:
     """Write arrays, each in the type beside it (I64 ones first, to keep them aligned)."""
     header: dict[str, Any] = {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
     header = {"__metadata__": header}
@@ -81,7 +83,7 @@ def write_arrays(path: Path, arrays: dict[str, tuple[NDArray, np.dtype]], metada
                 file.write(piece.astype(dtype.newbyteorder("<"), copy=False).data)
 
 
-def read_arrays(path: Path) -> tuple[dict[str, NDArray], Any]:
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
     """Memory-mapped arrays and the metadata.
 
     Raises:
@@ -115,7 +117,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray], Any]:
 
 def _map(
     path: Path, name: str, entry: Any, base: int, begin: int, size: int
-) -> tuple[NDArray, int]:
+) -> tuple[NDArray[Any], int]:
     """The array that a header entry describes, which must start at `begin`, and where it ends."""
     try:
         dtype = _DTYPES[entry["dtype"]]

@@ -37,7 +37,11 @@ def write_counts(counts: Counts, path: Path) -> None:
             entries = np.arange(begin, end)
             rows = (np.searchsorted(counts.indptr, entries, side="right") - 1).astype(np.int32)
             columns = counts._safe_indices[begin:end]
-            arrays = [pa.array(rows), pa.array(columns), pa.array(counts.stored[begin:end], pa.int64())]
+            arrays = [
+                pa.array(rows),
+                pa.array(columns),
+                pa.array(counts.stored[begin:end], pa.int64()),
+            ]
             if strings:
                 arrays += [texts.take(pa.array(rows)), texts.take(pa.array(columns))]
             writer.write_batch(pa.record_batch(arrays, schema=schema))

@@ -9,13 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal
 
 from .arguments import integer
 from .errors import ArgumentError, ArgumentTypeError
 
 Direction = Literal["forward", "backward", "symmetric"]
-Weighting = Union[str, Sequence[Union[int, Fraction]]]
+Weighting = str | Sequence[int | Fraction]
 
 #: Weights are put over their least common denominator; a finer one than this is refused, so that
 #: a count stays far from the 63 bits it is kept in.
@@ -73,8 +73,7 @@ class Window:
         object.__setattr__(self, "size", integer("size", self.size, 1, MAX_WINDOW))
         if self.direction not in ("forward", "backward", "symmetric"):
             raise ArgumentError(
-                "direction: expected 'forward', 'backward' or 'symmetric', "
-                f"got {self.direction!r}"
+                f"direction: expected 'forward', 'backward' or 'symmetric', got {self.direction!r}"
             )
         if not isinstance(self.weighting, str):
             object.__setattr__(self, "weighting", _fractions(self.weighting, self.size))
@@ -92,7 +91,7 @@ class Window:
         }
 
 
-Relation = Union[Next, Window]
+Relation = Next | Window
 
 
 def relation_from_dict(fields: dict[str, Any]) -> Relation:
@@ -110,7 +109,9 @@ def relation_from_dict(fields: dict[str, Any]) -> Relation:
         if not isinstance(weighting, str):
             weighting = [Fraction(w) for w in weighting]
         return Window(fields["size"], weighting, fields["direction"])
-    raise ArgumentError(f"relation: expected a known relation and its fields, got {name!r} {fields}")
+    raise ArgumentError(
+        f"relation: expected a known relation and its fields, got {name!r} {fields}"
+    )
 
 
 def _fractions(weighting: Sequence[int | Fraction], size: int) -> tuple[Fraction, ...]:

@@ -174,7 +174,7 @@ class Signature:
 
 
 def scipy_csr(
-    indptr: NDArray, indices: NDArray, data: NDArray, shape: tuple[int, int]
+    indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[Any], shape: tuple[int, int]
 ) -> scipy.sparse.csr_array:
     """A CSR array over these arrays; indptr is narrowed where that spares SciPy a copy."""
     import scipy.sparse
@@ -187,7 +187,7 @@ def scipy_csr(
 
 
 def torch_csr(
-    indptr: NDArray, indices: NDArray, data: NDArray, shape: tuple[int, int]
+    indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[Any], shape: tuple[int, int]
 ) -> torch.Tensor:
     """A torch sparse CSR tensor with copies of these arrays (torch has no read-only tensors)."""
     try:

@@ -18,7 +18,7 @@ def token_strings(tokens: Any, vocab_size: int) -> tuple[str, ...]:
 
     Ids that a mapping or a tokenizer does not know (rows that pad an embedding) read `<id>`.
     """
-    if isinstance(tokens, (str, os.PathLike)):
+    if isinstance(tokens, (str, os.PathLike[str])):
         tokens = _load_tokenizer(tokens)
     if hasattr(tokens, "get_vocab") and hasattr(tokens, "decode"):
         tokens = _decode_all(tokens)
@@ -48,7 +48,7 @@ def _decode_all(tokenizer: Any) -> dict[int, str]:
     return strings
 
 
-def _load_tokenizer(path: str | os.PathLike) -> Any:
+def _load_tokenizer(path: str | os.PathLike[str]) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:

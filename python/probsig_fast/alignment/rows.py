@@ -54,12 +54,19 @@ def check_embedding(W: Any, signature: Signature) -> None:
 
 
 def _check_finite(W: Any) -> None:
-    for rows, block in _blocks(W, np.arange(W.shape[0])):
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            first = np.flatnonzero(~finite)[0]
-            value = block[first][~np.isfinite(block[first])][0]
-            raise ArgumentError(f"W: expected finite values, got {value} in row {rows[first]}")
+    """As it is, without a float64 copy and where it is: most of its rows may not be compared."""
+    finite = np.isfinite(W) if isinstance(W, np.ndarray) else _readable(W).isfinite()
+    faulty = np.flatnonzero(~np.asarray(finite.all(1).tolist(), bool))
+    if faulty.size:
+        row = W[faulty[0]] if isinstance(W, np.ndarray) else _readable(W)[faulty[0]].tolist()
+        value = next(value for value in row if not np.isfinite(value))
+        raise ArgumentError(f"W: expected finite values, got {value} in row {faulty[0]}")
+
+
+def _readable(W: torch.Tensor) -> torch.Tensor:
+    """W without its gradient; in float32 if it has 8 bits, for which torch lacks most functions."""
+    W = W.detach()
+    return W.to(torch.float32) if W.element_size() == 1 else W
 
 
 def _blocks(
@@ -73,7 +80,7 @@ def _blocks(
             yield chosen, W[chosen].astype(np.float64, copy=False)
         else:
             # Through the CPU: some devices have no float64. NumPy has no bfloat16.
-            block = W.detach()[torch.from_numpy(chosen).to(W.device)].cpu()
+            block = _readable(W)[torch.from_numpy(chosen).to(W.device)].cpu()
             yield chosen, block.to(torch.float64).numpy()
 
 

@@ -91,12 +91,12 @@ def count(
         open_source(tokens, dtype=dtype, offsets=offsets, join_files=join_files),
         Next() if relation is None else relation,
         vocab_size,
-        dict(
-            eos=eos,
-            count_eos=count_eos,
-            ignore_ids=ignore_ids,
-            sequence_length=sequence_length,
-        ),
+        {
+            "eos": eos,
+            "count_eos": count_eos,
+            "ignore_ids": ignore_ids,
+            "sequence_length": sequence_length,
+        },
         backend,
         chunk_tokens,
     )
@@ -146,9 +146,7 @@ class _Job:
         chunk_tokens: int | None,
     ) -> _Job:
         if not isinstance(relation, (Next, Window)):
-            raise ArgumentTypeError(
-                f"relation: expected Next() or Window(...), got {relation!r}"
-            )
+            raise ArgumentTypeError(f"relation: expected Next() or Window(...), got {relation!r}")
         vocab_size = _checked_vocab_size(source, vocab_size)
         chosen = choose(backend)
         return cls(

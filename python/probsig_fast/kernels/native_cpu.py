@@ -52,5 +52,6 @@ def gram_squares(
     row_end: int,
     cancel: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    matrices = ((each.indptr, each.indices, each.values) for each in (rows, columns))
-    return _cpu.gram_squares(*matrices, shift, row_begin, row_end, cancel)
+    by_row = (rows.indptr, rows.indices, rows.values)
+    by_column = (columns.indptr, columns.indices, columns.values)
+    return _cpu.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -44,7 +44,7 @@ def open_source(
     """
     if hasattr(tokens, "streams") and hasattr(tokens, "describe"):
         _refuse("a source, which knows these itself", dtype=dtype, offsets=offsets)
-        return tokens
+        return cast(Source, tokens)
     if isinstance(tokens, (str, os.PathLike)):
         return FileSource(expand(tokens), dtype, join_files, offsets)
     if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], (str, os.PathLike)):
@@ -60,7 +60,9 @@ def open_source(
     if hasattr(tokens, "__array__") or hasattr(tokens, "__dlpack_device__"):
         array = as_token_array(tokens, "tokens")
         if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
-            raise ArgumentTypeError(f"dtype: expected {array.dtype}, as the tokens are, got {dtype}")
+            raise ArgumentTypeError(
+                f"dtype: expected {array.dtype}, as the tokens are, got {dtype}"
+            )
         return ArraySource(array, offsets)
     if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], int):
         raise ArgumentTypeError(

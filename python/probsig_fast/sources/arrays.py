@@ -29,9 +29,7 @@ class ArraySource:
 
     vocab_size = None
 
-    def __init__(
-        self, tokens: Any, offsets: ArrayLike | None = None, name: str = "tokens"
-    ) -> None:
+    def __init__(self, tokens: Any, offsets: ArrayLike | None = None, name: str = "tokens") -> None:
         array = as_token_array(tokens, name)
         self.name = name
         self.total = array.size
@@ -72,7 +70,7 @@ class SequencesSource:
         self._read = 0
 
     def streams(self) -> Iterator[Stream]:
-        batch: list[NDArray] = []
+        batch: list[NDArray[Any]] = []
         size = 0
         for index, sequence in enumerate(self._sequences):
             array = self._sequence(sequence, index)
@@ -88,7 +86,7 @@ class SequencesSource:
     def describe(self) -> list[dict[str, Any]]:
         return [{"name": self.name, "sequences": self._read}]
 
-    def _sequence(self, sequence: Any, index: int) -> NDArray:
+    def _sequence(self, sequence: Any, index: int) -> NDArray[Any]:
         name = f"sequence {index}"
         if isinstance(sequence, (str, bytes)):
             raise ArgumentTypeError(
@@ -102,13 +100,13 @@ class SequencesSource:
         return array
 
     @staticmethod
-    def _stream(batch: list[NDArray], first: int) -> Stream:
+    def _stream(batch: list[NDArray[Any]], first: int) -> Stream:
         ends = np.cumsum([array.size for array in batch], dtype=np.int64)
         part = Part.of_array("sequences", np.concatenate(batch))
         return Stream((part,), ends, first_sequence=first)
 
 
-def as_token_array(tokens: Any, name: str) -> NDArray:
+def as_token_array(tokens: Any, name: str) -> NDArray[Any]:
     """`tokens` as a 1-D or 2-D NumPy integer array, without a copy where its memory allows.
 
     Raises:
@@ -165,7 +163,7 @@ def check_offsets(offsets: ArrayLike, total: int) -> NDArray[np.int64]:
     return array
 
 
-def _from_dlpack(tokens: Any, name: str) -> NDArray:
+def _from_dlpack(tokens: Any, name: str) -> NDArray[Any]:
     try:
         return np.from_dlpack(tokens)
     except (RuntimeError, BufferError, TypeError, ValueError) as error:
@@ -178,7 +176,7 @@ def _from_dlpack(tokens: Any, name: str) -> NDArray:
         ) from error
 
 
-def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype) -> NDArray:
+def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     if len(sequence) == 0:
         return np.empty(0, dtype)
     try:

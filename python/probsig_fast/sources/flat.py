@@ -18,7 +18,7 @@ from .arrays import as_token_array, check_offsets
 from .stream import Part, Stream, join
 from .token_dtype import token_dtype
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
 
 
 class FileSource:
@@ -95,7 +95,7 @@ class _File:
     modified: float
 
 
-def _kind(numbered: tuple[int, _File]) -> tuple[np.dtype, int | None, int | None]:
+def _kind(numbered: tuple[int, _File]) -> tuple[np.dtype[Any], int | None, int | None]:
     number, file = numbered
     return file.part.dtype, file.row_length, number if file.row_length else None
 
@@ -129,18 +129,18 @@ def _look(path: Path, dtype: DTypeLike | None) -> _File:
     return _File(part, row_length, status.st_size, status.st_mtime)
 
 
-def _map_npy(path: Path, dtype: DTypeLike | None) -> NDArray:
+def _map_npy(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        mapped = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, OSError) as error:
         raise SourceError(f"tokens: expected a .npy array, got {str(path)!r}: {error}") from error
-    array = as_token_array(array, str(path))
+    array = as_token_array(mapped, str(path))
     if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
         raise SourceError(f"dtype: expected {array.dtype}, as {path} says, got {np.dtype(dtype)}")
     return array
 
 
-def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray:
+def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
     if dtype is None:
         raise ArgumentError(
             f"dtype: expected the token type of {path} (flat files do not say it), "

@@ -27,11 +27,11 @@ class Part:
 
     name: str
     size: int
-    dtype: np.dtype
-    open: Callable[[], NDArray]
+    dtype: np.dtype[Any]
+    open: Callable[[], NDArray[Any]]
 
     @classmethod
-    def of_array(cls, name: str, tokens: NDArray) -> Part:
+    def of_array(cls, name: str, tokens: NDArray[Any]) -> Part:
         return cls(name, tokens.size, tokens.dtype, lambda: tokens)
 
 
@@ -62,7 +62,7 @@ class Stream:
         return int(self._ends[-1]) if self.parts else 0
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         return self.parts[0].dtype
 
     @property
@@ -70,7 +70,7 @@ class Stream:
         more = f" and {len(self.parts) - 1} more" if len(self.parts) > 1 else ""
         return self.parts[0].name + more if self.parts else "an empty source"
 
-    def raw(self, begin: int, end: int) -> NDArray:
+    def raw(self, begin: int, end: int) -> NDArray[Any]:
         """Tokens [begin, end) as the source holds them; a view where one part holds them all."""
         pieces = list(self._within(begin, end))
         if len(pieces) == 1:
@@ -83,7 +83,7 @@ class Stream:
             filled += high - low
         return tokens
 
-    def read(self, begin: int, end: int) -> NDArray:
+    def read(self, begin: int, end: int) -> NDArray[Any]:
         """Tokens [begin, end) as kernels take them: contiguous `uint16` or `uint32`."""
         return to_kernel(self.raw(begin, end))
 

@@ -7,6 +7,8 @@ every vocabulary); any other integer type is converted, a chunk at a time.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -21,7 +23,7 @@ OUT_OF_DOMAIN_SIGNED = np.uint32(2**31)
 OUT_OF_DOMAIN_UNSIGNED = np.uint32(2**32 - 1)
 
 
-def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype:
+def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype[Any]:
     """`dtype` as a NumPy integer type.
 
     Raises:
@@ -36,13 +38,13 @@ def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype:
     return result
 
 
-def kernel_dtype(dtype: np.dtype) -> np.dtype:
+def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type in which kernels see tokens of `dtype`."""
     return np.dtype(np.uint16 if dtype.kind == "u" and dtype.itemsize <= 2 else np.uint32)
 
 
-def to_kernel(values: NDArray) -> NDArray:
-    """1-D integer `values` as contiguous `uint16` or `uint32`; a view wherever the bits allow it."""
+def to_kernel(values: NDArray[Any]) -> NDArray[Any]:
+    """1-D integer `values` as contiguous `uint16` or `uint32`; a view where the bits allow."""
     target = kernel_dtype(values.dtype)
     if values.dtype.itemsize > 4:
         return _narrow_64(values)
@@ -53,7 +55,7 @@ def to_kernel(values: NDArray) -> NDArray:
     return np.ascontiguousarray(values, dtype=target)
 
 
-def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype) -> NDArray:
+def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Those of `ids` that an array of `dtype` can hold, as `to_kernel` would show them.
 
     Raises:
@@ -72,14 +74,14 @@ def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype) -> NDArray:
     return (held & 0xFFFFFFFF).astype(kernel_dtype(dtype))
 
 
-def _domain_64(dtype: np.dtype) -> tuple[int, int, np.uint32]:
+def _domain_64(dtype: np.dtype[Any]) -> tuple[int, int, np.uint32]:
     """The 64-bit ids that keep a 32-bit form of their own, and the marker for all others."""
     if dtype.kind == "i":
         return -(2**31) + 1, 2**31 - 1, OUT_OF_DOMAIN_SIGNED
     return 0, 2**32 - 2, OUT_OF_DOMAIN_UNSIGNED
 
 
-def _narrow_64(values: NDArray) -> NDArray[np.uint32]:
+def _narrow_64(values: NDArray[Any]) -> NDArray[np.uint32]:
     """64-bit ids in 32 bits; those that do not fit become a marker, never a wrapped id."""
     low, high, marker = _domain_64(values.dtype)
     narrow = values.astype(np.uint32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -11,7 +13,7 @@ from ..contract import Block
 _ROOM = 2**20
 
 
-def frozen(array: NDArray, dtype: DTypeLike) -> NDArray:
+def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """A read-only view (a copy if need be) of one type whatever is given.
 
     Numba compiles anew for read-only, unaligned or strided arrays; so it sees one kind only.

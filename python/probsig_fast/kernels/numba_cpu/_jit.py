@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from llvmlite import ir
-from numba.core.caching import FunctionCache
-from numba.extending import intrinsic
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
+from numba.core import caching
 
+#: Numba's own annotations differ from version to version.
+_numba: Any = numba
+_FunctionCache: Any = caching.FunctionCache
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
     """`function` compiled on its first call for the types of that call."""
-    compiled = numba.njit(nogil=True, _nrt=False)(function)
+    compiled = _numba.njit(nogil=True, _nrt=False)(function)
     cache = _disk_cache(function)
     if cache is not None:
         # What `cache=True` does too, but that fails where no folder can be written.
@@ -40,7 +42,7 @@ def _sources() -> str:
 _SOURCES = _sources()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(_FunctionCache):  # type: ignore[misc]
     """A cache whose faults cost time, but never the count."""
 
     def _index_key(self, signature: Any, codegen: Any) -> tuple[Any, str]:
@@ -59,7 +61,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 def _disk_cache(function: Callable[..., Any]) -> _Cache | None:
     """A cache in a folder of Numba's choice, else in a temporary one; None if there is neither."""
-    config = numba.config
+    config = _numba.config
     if config.CACHE_DIR or _has_home():
         with contextlib.suppress(RuntimeError, OSError):  # RuntimeError: "no locator available"
             return _Cache(function)
@@ -95,8 +97,7 @@ def _temporary_folder() -> str | None:
     return folder if stat.S_ISDIR(status.st_mode) and (private or os.name == "nt") else None
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def trailing_zeros(typing_context: Any, word: Any) -> Any:
+def _trailing_zeros(typing_context: Any, word: Any) -> Any:
     """Zeros below the lowest one of `word`, an unsigned integer; its width if there is none."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -105,8 +106,10 @@ def trailing_zeros(typing_context: Any, word: Any) -> Any:
     return word(word), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+trailing_zeros = _numba.extending.intrinsic(_trailing_zeros)
+
+
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Start to load `array[index]`; an index outside the array does no harm."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -122,3 +125,6 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return numba.types.void(array, index), generate
+
+
+prefetch = _numba.extending.intrinsic(_prefetch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from ._jit import kernel
 #: Entries taken at a time: few enough to be cached from one sum to the next.
 _ENTRIES = 2**16
 
-_OVERFLOW = -1
+_OVERFLOW = np.int64(-1)
 _ONE = np.uint64(1)
 
 
@@ -35,7 +36,7 @@ def merge(blocks: list[Block], columns: int) -> Block:
     # Room for all: what stays unused of it was never touched, and takes no memory.
     entries = Entries(int(total[-1]))
     cuts = _cuts(total)
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in itertools.pairwise(cuts):
         _append_sum(
             [_rows(block, low, high, columns) for block in blocks],
             indptr[low : high + 1],
@@ -104,10 +105,10 @@ def _sum(first: Rows, second: Rows) -> Rows:
     )
 
 
-def _checked(used: int) -> int:
+def _checked(used: np.int64) -> int:
     if used == _OVERFLOW:
         raise OverflowError("a sum of counts passed 2^63 - 1")
-    return used
+    return int(used)
 
 
 @kernel
@@ -118,7 +119,7 @@ def _add(
     indices: NDArray[np.int32],
     data: NDArray[np.int64],
     used: int,
-) -> int:
+) -> np.int64:
     """Append the sum of the rows, with room for all entries of both.
 
     Returns how many entries there are now, or `_OVERFLOW`.

@@ -201,7 +201,9 @@ def _count_groups(
             used = write_row(row, touched, 1, indices, data, used)
             indptr[high] = used
         else:
-            _fill_buckets(partitioned.pairs, begin, end, low, high, histogram, groups.shift, buckets)
+            _fill_buckets(
+                partitioned.pairs, begin, end, low, high, histogram, groups.shift, buckets
+            )
             begin = np.uint64(0)
             for token in range(low, high):
                 end = buckets.end[token - low]

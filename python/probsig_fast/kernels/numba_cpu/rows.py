@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ._jit import kernel, trailing_zeros
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     tops: NDArray[np.uint64]
 
 
-def empty_row(columns: int, dtype: type[np.uint32] | type[np.uint64], touched: int) -> Row:
+def empty_row(columns: int, dtype: DTypeLike, touched: int) -> Row:
     """A row that at most `touched` different columns will be written to."""
     words = columns // 64 + 1
     return Row(

@@ -70,7 +70,7 @@ def _scan_pieces(
 
 
 @kernel
-def _highest(piece: Tokens) -> int:
+def _highest(piece: Tokens) -> np.int64:
     highest = piece[0]
     for i in range(piece.size):  # by index, here and below: iteration is not vectorised
         highest = max(highest, piece[i])
