@@ -71,7 +71,7 @@ BlockBuilder next_pairs(const Chunk<Token>& chunk, CancelFlag cancel) {
   const std::int64_t vocab_size = chunk.histogram.size;
   BlockBuilder block(vocab_size);
   const std::vector<std::uint32_t> begins = bucket_begins(chunk.histogram);
-  HugeArray<Token> buckets(begins.back());
+  RawArray<Token> buckets(begins.back());
   const std::vector<std::uint32_t> ends = gather(chunk, begins, buckets.data(), cancel);
   RowAccumulator<std::uint32_t> row(vocab_size);
   for (std::size_t id = 0; id + 1 < begins.size() && !cancel.set(); ++id) {

@@ -15,7 +15,7 @@ from ..kernels.registry import choose
 from ..pool import WorkerPool, thread_count
 from ..signature import Signature, check_min_support
 from .moments import cosine_moments
-from .rows import check_embedding, mean_row, nonzero_rows, unit_embedding, unit_signature
+from .rows import checked_embedding, mean_row, nonzero_rows, unit_embedding, unit_signature
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def cosine_correlation(
         (3, 3)
     """
     _check_signature(signature)
-    check_embedding(W, signature)
+    W = checked_embedding(W, signature)
     _check_flag("centre", centre)
     signature = signature.with_min_support(check_min_support(min_support))
     kernels = choose(backend).load()

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 #: it would have two or three right digits at best.
 NOISE = 2.0**-43
 
-#: Elements of W converted at a time, which bounds temporary memory.
+#: Elements of W looked at at a time, which bounds temporary memory.
 _BLOCK_ELEMENTS = 2**22
 
 
-def check_embedding(W: Any, signature: Signature) -> None:
-    """Check that W is a finite real [V, d] matrix with the signature's rows. O(V d).
+def checked_embedding(W: Any, signature: Signature) -> Any:
+    """W, found to be a finite real [V, d] matrix with the signature's rows. O(V d).
+
+    A tensor comes back without its gradient, and in float32 if it has 8 bits, for which torch
+    lacks most functions.
 
     Raises:
         ArgumentError, ArgumentTypeError: it is not; says what came.
@@ -50,37 +53,41 @@ def check_embedding(W: Any, signature: Signature) -> None:
             f"W: expected {expected} rows, as {signature.name} has, got {got}"
             + (hint if got > expected else "")
         )
+    if isinstance(W, torch.Tensor):
+        W = W.detach()
+        W = W.to(torch.float32) if W.element_size() == 1 else W
     _check_finite(W)
+    return W
 
 
 def _check_finite(W: Any) -> None:
-    """As it is, without a float64 copy and where it is: most of its rows may not be compared."""
-    finite = np.isfinite(W) if isinstance(W, np.ndarray) else _readable(W).isfinite()
-    faulty = np.flatnonzero(~np.asarray(finite.all(1).tolist(), bool))
-    if faulty.size:
-        row = W[faulty[0]] if isinstance(W, np.ndarray) else _readable(W)[faulty[0]].tolist()
-        value = next(value for value in row if not np.isfinite(value))
-        raise ArgumentError(f"W: expected finite values, got {value} in row {faulty[0]}")
+    """In its own type and where it is: most of its rows may not be compared at all."""
+    step = _rows_at_once(W)
+    for begin in range(0, W.shape[0], step):
+        part = W[begin : begin + step]
+        finite = np.isfinite(part) if isinstance(W, np.ndarray) else part.isfinite()
+        if not finite.all():
+            k = np.flatnonzero(~np.array(finite.all(1).tolist()))[0]
+            value = next(value for value in part[k].tolist() if not np.isfinite(value))
+            raise ArgumentError(f"W: expected finite values, got {value} in row {begin + k}")
 
 
-def _readable(W: torch.Tensor) -> torch.Tensor:
-    """W without its gradient; in float32 if it has 8 bits, for which torch lacks most functions."""
-    W = W.detach()
-    return W.to(torch.float32) if W.element_size() == 1 else W
+def _rows_at_once(W: Any) -> int:
+    return max(1, _BLOCK_ELEMENTS // max(1, int(W.shape[1])))
 
 
 def _blocks(
     W: Any, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Some of these rows' ids and a float64 copy of them, [k, d], in order."""
-    step = max(1, _BLOCK_ELEMENTS // max(1, W.shape[1]))
+    step = _rows_at_once(W)
     for begin in range(0, rows.size, step):
         chosen = rows[begin : begin + step]
         if isinstance(W, np.ndarray):
             yield chosen, W[chosen].astype(np.float64, copy=False)
         else:
             # Through the CPU: some devices have no float64. NumPy has no bfloat16.
-            block = _readable(W)[torch.from_numpy(chosen).to(W.device)].cpu()
+            block = W[torch.from_numpy(chosen).to(W.device)].cpu()
             yield chosen, block.to(torch.float64).numpy()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import platform
 import sys
 import time
@@ -27,9 +28,11 @@ from ..relations import Next, Relation, Window
 from ..sources import MAX_VOCAB_SIZE, Source, open_source
 from .plan import Chunk, Scanned, plan, scan_chunk
 
-#: Tokens a chunk, by relation. Larger ones mean fewer merges but more work memory: 2 to 4 bytes a
+#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 2 to 4 bytes a
 #: token for `Next`; for `Window` 4, and 12 for each of about as many pairs as half the tokens.
-CHUNK_TOKENS = {Next: 2**25, Window: 2**24}
+CHUNK_TOKENS = {Next: 2**25, Window: 3 * 2**22}
+#: Below so many tokens a further chunk costs more than a further thread gains.
+SMALLEST_CHUNK = 2**20
 
 
 def count(
@@ -87,6 +90,7 @@ def count(
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
     `threads x chunk_tokens x 4` bytes and about three times the result.
     """
+    threads = thread_count(threads)
     job = _Job.checked(
         open_source(tokens, dtype=dtype, offsets=offsets, join_files=join_files),
         Next() if relation is None else relation,
@@ -99,9 +103,10 @@ def count(
         },
         backend,
         chunk_tokens,
+        threads,
     )
     started = time.perf_counter()
-    with WorkerPool(thread_count(threads)) as pool, _bar(job.source, progress) as advance:
+    with WorkerPool(threads) as pool, _bar(job.source, progress) as advance:
         block, tally = _run(job, pool, advance)
         block = _directed(block, job.relation, job.kernels, pool)
     if job.boundaries.eos is not None and tally.n_read and not tally.eos_seen:
@@ -144,6 +149,7 @@ class _Job:
         rules: dict[str, Any],
         backend: str | None,
         chunk_tokens: int | None,
+        threads: int,
     ) -> _Job:
         if not isinstance(relation, (Next, Window)):
             raise ArgumentTypeError(f"relation: expected Next() or Window(...), got {relation!r}")
@@ -156,7 +162,7 @@ class _Job:
             Boundaries.checked(vocab_size, **rules),
             chosen.name,
             chosen.load(),
-            _checked_chunk_tokens(relation, chunk_tokens),
+            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads),
         )
 
 
@@ -238,10 +244,15 @@ def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
     return integer("vocab_size", vocab_size, 1, MAX_VOCAB_SIZE)
 
 
-def _checked_chunk_tokens(relation: Relation, chunk_tokens: int | None) -> int:
+def _checked_chunk_tokens(
+    relation: Relation, chunk_tokens: int | None, total: int | None, threads: int
+) -> int:
     """Small enough that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
         chunk_tokens = CHUNK_TOKENS[type(relation)]
+        if total is not None:  # equally many for each thread
+            rounds = max(math.ceil(total / (threads * chunk_tokens)), 1)
+            chunk_tokens = max(math.ceil(total / (threads * rounds)), SMALLEST_CHUNK)
     chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
     return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))
 

@@ -18,6 +18,11 @@ from numba.core import caching
 #: Numba's own annotations differ from version to version.
 _numba: Any = numba
 _FunctionCache: Any = caching.FunctionCache
+
+if _numba.version_info.short < (0, 61):
+    # Before, it took calls with long tuples for calls with other types (its pull request 9119).
+    raise ImportError(f"Numba 0.61 or later is needed, and this is {numba.__version__}")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
