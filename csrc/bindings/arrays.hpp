@@ -62,18 +62,25 @@ inline BlockView as_block(const py::array& indptr, const py::array& indices,
   return block;
 }
 
-inline RowsView as_rows(const py::array& indptr, const py::array& indices, const py::array& values,
-                        std::int64_t columns) {
+// As as_block, of floats.
+inline RowsView as_rows(const py::array& indptr, const py::array& indices,
+                        const py::array& values) {
   RowsView rows{as_span<std::int64_t>(indptr, "indptr"),
                 as_span<std::int32_t>(indices, "indices"), as_span<double>(values, "values")};
   check_rows(rows.indptr, rows.indices.size, rows.values.size);
-  for (std::int64_t i = 0; i < rows.indices.size; ++i) {
-    if (rows.indices[i] < 0 || rows.indices[i] >= columns) {
-      throw py::index_error("indices: expected from 0 to " + std::to_string(columns - 1) +
-                            ", got " + std::to_string(rows.indices[i]));
-    }
-  }
   return rows;
+}
+
+// Needs no GIL: O(entries), and kernels that are called for many row ranges do it each time.
+inline void check_indices(const RowsView& rows, std::int64_t columns) {
+  bool outside = false;
+  for (std::int64_t i = 0; i < rows.indices.size; ++i) {
+    outside |= static_cast<std::uint32_t>(rows.indices[i]) >= static_cast<std::uint32_t>(columns);
+  }
+  if (outside) {
+    throw py::index_error("indices: expected from 0 to " + std::to_string(columns - 1) +
+                          ", got one outside");
+  }
 }
 
 inline py::tuple to_tuple(BlockBuilder&& block) {

@@ -85,12 +85,9 @@ using Rows = std::tuple<py::array, py::array, py::array>;
 py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, double shift,
                                       std::int64_t row_begin, std::int64_t row_end,
                                       const py::array& cancel) {
-  const std::int64_t n_rows = std::get<0>(rows).size() - 1;
-  const std::int64_t n_columns = std::get<0>(columns).size() - 1;
-  const auto by_row = as_rows(std::get<0>(rows), std::get<1>(rows), std::get<2>(rows), n_columns);
-  const auto by_column =
-      as_rows(std::get<0>(columns), std::get<1>(columns), std::get<2>(columns), n_rows);
-  if (row_begin < 0 || row_end < row_begin || row_end > n_rows) {
+  const auto by_row = std::apply(as_rows, rows);
+  const auto by_column = std::apply(as_rows, columns);
+  if (row_begin < 0 || row_end < row_begin || row_end > by_row.rows()) {
     throw py::value_error("row_begin, row_end: expected within the rows");
   }
   const auto flag = as_flag(cancel);
@@ -98,6 +95,8 @@ py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, dou
   double* out = result.mutable_data();
   {
     py::gil_scoped_release release;
+    check_indices(by_row, by_column.rows());
+    check_indices(by_column, by_row.rows());
     gram_squares(by_row, by_column, shift, row_begin, row_end, flag, out);
   }
   return result;
