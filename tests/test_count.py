@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from probsig_fast.errors import (
     ArgumentTypeError,
     EosNeverOccursWarning,
 )
+
+#: By its full name: `probsig_fast.counting.count` is the function.
+count_module = importlib.import_module("probsig_fast.counting.count")
 
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 SIGNED = ("int8", "int16", "int32", "int64")
@@ -122,17 +126,19 @@ def chunk_sizes(size: int) -> list[int]:
 @settings(max_examples=150)
 @given(case=cases(), threads=st.sampled_from([1, 2, 5]), data=st.data())
 def test_any_stream(backend: str, case: Case, threads: int, data: st.DataObject) -> None:
-    chunk_tokens = data.draw(st.sampled_from(chunk_sizes(case.size)))
-    # As sums of so few pairs would otherwise never be: kept in several row ranges.
+    chunk_tokens = data.draw(st.sampled_from([None, *chunk_sizes(case.size)]))
+    # So few tokens would otherwise never be spread over threads, nor their sums kept in ranges.
     small, ranges = data.draw(st.sampled_from([(2**16, 64), (1, 3)]))
-    with mock.patch.multiple(accumulator, _SMALL=small, RANGES=ranges):
+    with (
+        mock.patch.multiple(accumulator, _SMALL=small, RANGES=ranges),
+        mock.patch.object(count_module, "SMALLEST_CHUNK", data.draw(st.sampled_from([1, 7]))),
+    ):
         counts = case.count(backend=backend, threads=threads, chunk_tokens=chunk_tokens)
     check_counts(counts, case.expected())
 
 
 RELATIONS = {
     "next": ps.Next(),
-    "window-3": ps.Window(3),
     "harmonic-symmetric": ps.Window(4, "harmonic", "symmetric"),
     "fractions-backward": ps.Window(3, [Fraction(1, 2), 0, Fraction(2, 3)], "backward"),
     "longer-than-the-stream": ps.Window(50),

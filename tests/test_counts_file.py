@@ -7,6 +7,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -170,40 +171,54 @@ def test_unusable_paths(call: Any, error: type, message: str, tmp_path: Path) ->
         call(tmp_path)
 
 
+class FullDisk:
+    """Stands for `open`: the files it opens fail at one of their writes, counted over all."""
+
+    def __init__(self, failing: int) -> None:
+        self.writes, self.failing = 0, failing
+
+    def __call__(self, *arguments: Any) -> Any:
+        file = open(*arguments)  # noqa: SIM115
+        write = file.write
+
+        def fails(content: Any) -> int:
+            self.writes += 1
+            if self.writes == self.failing:
+                raise OSError(28, "No space left on device")
+            written: int = write(content)
+            return written
+
+        proxy = mock.MagicMock(wraps=file, write=fails, fileno=file.fileno)
+        proxy.__enter__.return_value = proxy
+        proxy.__exit__.side_effect = file.__exit__
+        return proxy
+
+
 @pytest.mark.parametrize("failing", [1, 3, 8])
 def test_a_failed_save_leaves_the_folder_as_it_was(
     failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = counted(documents=[[1, 1]]).save(tmp_path / "c.safetensors")
     before = {p: p.read_bytes() for p in tmp_path.iterdir()}
-    writes = 0
-
-    class FullDisk:
-        def __init__(self, file: Any) -> None:
-            self._file = file
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._file, name)
-
-        def __enter__(self) -> FullDisk:
-            self._file.__enter__()
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            self._file.__exit__(*error)
-
-        def write(self, content: Any) -> int:
-            nonlocal writes
-            writes += 1
-            if writes == failing:
-                raise OSError(28, "No space left on device")
-            return self._file.write(content)
-
-    def open_full_disk(*arguments: Any) -> FullDisk:
-        return FullDisk(open(*arguments))
-
-    monkeypatch.setattr(files, "open", open_full_disk, raising=False)
+    disk = FullDisk(failing)
+    monkeypatch.setattr(files, "open", disk, raising=False)
     with pytest.raises(OSError, match="No space left on device"):
         counted().save(path)
-    assert writes == failing
+    assert disk.writes == failing
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_counts_never_have_the_provenance_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = counted(documents=[[1, 1]], threads=1), counted(threads=2)
+    path = old.save(tmp_path / "c.safetensors")
+    monkeypatch.setattr(files, "open", FullDisk(10), raising=False)  # the provenance is the tenth
+    with pytest.raises(OSError, match="No space left on device"):
+        new.save(path)
+    monkeypatch.undo()
+    loaded = ps.Counts.load(path, verify=True)
+    assert loaded in (old, new)
+    expected = old if loaded == old else new
+    assert loaded.provenance.get("threads") in (expected.provenance["threads"], None)
+    assert {p.name for p in tmp_path.iterdir()} <= {"c.safetensors", "c.json"}

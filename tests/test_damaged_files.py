@@ -133,6 +133,7 @@ def test_verify_finds_flipped_bits(relation: Any, name: str, tmp_path: Path) -> 
         (lambda h: h["data"].update(dtype="F64"), "array 'data' is described by "),
         (lambda h: h["data"].update(shape=[2, 3]), "array 'data' is described by "),
         (lambda h: h["data"].update(shape=[-1]), "expected array 'data' of -1 int32"),
+        (lambda h: ends_before_it_begins(h["data"]), "expected array 'data' of -1 int32"),
         (lambda h: h["data"].update(shape=[6.5]), "array 'data'"),
         (lambda h: h["data"].update(data_offsets=[0]), "array 'data' is described by "),
         (lambda h: h.update(data=None), "array 'data' is described by None"),
@@ -148,6 +149,11 @@ def test_what_is_wrong_is_said(change: Any, message: str, tmp_path: Path) -> Non
         ps.Counts.load(path)
 
 
+def ends_before_it_begins(entry: dict[str, Any]) -> None:
+    begin = entry["data_offsets"][0]
+    entry.update(shape=[-1], data_offsets=[begin, begin - 4])
+
+
 def rule(header: dict[str, Any], **changes: Any) -> None:
     metadata = json.loads(header["__metadata__"]["probsig_fast"])
     header["__metadata__"]["probsig_fast"] = json.dumps({**metadata, **changes})
@@ -161,6 +167,32 @@ def test_files_that_are_no_counts_files(tmp_path: Path) -> None:
     numpy.save_file({"a": np.zeros(3)}, tmp_path / "d.safetensors")
     with pytest.raises(CountsFileError, match="expected the metadata key 'probsig_fast'"):
         ps.Counts.load(tmp_path / "d.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("columns", "data", "message"),
+    [
+        ([0, 1], [0, 3], "expected counts above 0, got 0"),
+        ([0, 1], [-1, 3], "expected counts above 0, got -1"),
+        ([1, 0], [2, 3], "expected column ids to rise within each row"),
+        ([1, 1], [2, 3], "expected column ids to rise within each row"),
+    ],
+)
+def test_verify_finds_entries_that_add_up_and_are_wrong(
+    columns: list[int], data: list[int], message: str, tmp_path: Path
+) -> None:
+    counts = ps.Counts.from_arrays(
+        ps.Next(),
+        counted().boundaries,
+        np.array([0, 2, 2], np.int64),
+        np.array(columns, np.int32),
+        np.array(data, np.int64),
+        np.array([sum(data) + 1, sum(data)], np.int64),
+        sum(data) + 1,
+    )
+    path = counts.save(tmp_path / "d.safetensors")
+    with pytest.raises(CountsFileError, match=f"^{re.escape(f'{path}: {message}')}"):
+        ps.Counts.load(path, verify=True)
 
 
 def test_a_weight_damaged_to_one_over_zero(tmp_path: Path) -> None:

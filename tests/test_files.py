@@ -23,6 +23,7 @@ from probsig_fast.errors import (
     SourceNotFoundError,
     TokenRangeError,
 )
+from probsig_fast.sources import FileSource
 
 V = 5
 token_lists = st.lists(st.integers(0, V - 1), max_size=10)
@@ -119,11 +120,16 @@ def test_a_file_that_looks_like_a_glob(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 5])
-def test_an_invalid_id_is_named_with_its_file(backend: str, tmp_path: Path, threads: int) -> None:
-    paths = write(tmp_path, {"1": [0, 1, 2], "2": [3, 4, 0, 9, 1], "3": [7]})
+@pytest.mark.parametrize(("file", "position"), [(0, 2), (1, 0), (1, 3), (3, 0)])
+def test_an_invalid_id_is_named_with_its_file(
+    backend: str, tmp_path: Path, threads: int, file: int, position: int
+) -> None:
+    tokens = {"1": [0, 1, 2], "2": [3, 4, 0, 2, 1], "3": [], "4": [1]}
+    tokens[str(file + 1)][position] = 9
+    paths = write(tmp_path, tokens)
     for join_files in (False, True):
         for chunk_tokens in (1, 2, None):
-            message = f"got id 9 at position 3 of {re.escape(str(paths[1]))}$"
+            message = f"got id 9 at position {position} of {re.escape(str(paths[file]))}$"
             with pytest.raises(TokenRangeError, match=message):
                 ps.count(
                     paths,
@@ -135,6 +141,14 @@ def test_an_invalid_id_is_named_with_its_file(backend: str, tmp_path: Path, thre
                     threads=threads,
                     chunk_tokens=chunk_tokens,
                 )
+
+
+def test_a_file_that_changes_after_it_was_looked_at(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, {"t": [0, 1, 2, 3]})
+    source = FileSource([path], "uint16")
+    path.write_bytes(path.read_bytes()[:4])
+    with pytest.raises(SourceError, match=re.escape(str(path))):
+        ps.count(source, vocab_size=V)
 
 
 def test_more_files_than_may_be_open(tmp_path: Path) -> None:

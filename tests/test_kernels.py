@@ -290,6 +290,42 @@ def test_merge_of_a_count_below_one(kernels: Kernels, count: int) -> None:
             kernels.merge(blocks, 3)
 
 
+# Column sums
+
+
+@given(table=cells)
+def test_column_sums(kernels: Kernels, table: dict[tuple[int, int], int]) -> None:
+    block = block_of(table, 5)
+    expected: Counter[int] = Counter()
+    for (_, column), count in table.items():
+        expected[column] += count
+    if sum(expected.values()) < 2**63:
+        for columns in (7, 100):
+            sums = kernels.column_sums(block.indices, block.data, columns)
+            assert sums.dtype == np.int64
+            assert sums.tolist() == [expected[column] for column in range(columns)]
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 200_003])
+@pytest.mark.parametrize("columns", [1, 50_000])
+def test_column_sums_of_many_entries(kernels: Kernels, size: int, columns: int) -> None:
+    rng = np.random.default_rng(size)
+    indices = rng.integers(0, columns, size).astype(np.int32)
+    data = rng.integers(1, 2**62 // size, size)  # most sums are past what float64 holds exactly
+    expected = np.zeros(columns, np.int64)
+    np.add.at(expected, indices, data)
+    assert (kernels.column_sums(indices, data, columns) == expected).all()
+
+
+@pytest.mark.parametrize("column", [3, 10**6, 2**31 - 1, -1, -(2**31)])
+@pytest.mark.parametrize("place", [0, 1, 999])
+def test_column_sums_of_an_index_outside(kernels: Kernels, column: int, place: int) -> None:
+    indices = np.zeros(1_000, np.int32)
+    indices[place] = column
+    with pytest.raises(IndexError):
+        kernels.column_sums(indices, np.ones(1_000, np.int64), 3)
+
+
 # The registry
 
 

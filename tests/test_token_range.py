@@ -58,10 +58,13 @@ def test_an_id_is_never_wrapped(backend: str, dtype: str, token_id: int) -> None
         ps.count(tokens, vocab_size=100, eos=0, ignore_ids=[-2, 65_534], backend=backend)
 
 
-def test_invalid_ids_are_named_by_sequence(backend: str) -> None:
-    sequences = [[0, 1], [], [2, 3, -7], [9]]
+@pytest.mark.parametrize(("sequence", "position"), [(0, 1), (2, 0), (2, 2), (4, 0)])
+def test_invalid_ids_are_named_by_sequence(backend: str, sequence: int, position: int) -> None:
+    sequences = [[0, 1], [], [2, 3, 0], [], [1]]
+    sequences[sequence][position] = -7
+    message = f"got id -7 at position {position} of sequence {sequence}$"
     for threads, chunk_tokens in ((1, None), (5, 1)):
-        with pytest.raises(TokenRangeError, match="got id -7 at position 2 of sequence 2"):
+        with pytest.raises(TokenRangeError, match=message):
             ps.count(
                 iter(sequences),
                 vocab_size=4,

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -80,6 +81,22 @@ py::tuple bind_merge(const Arrays& arrays, std::int64_t columns) {
   return to_tuple(std::move(block));
 }
 
+py::array_t<std::int64_t> bind_column_sums(const py::array& indices, const py::array& data,
+                                           std::int64_t columns) {
+  const auto ids = as_span<std::int32_t>(indices, "indices");
+  const auto values = as_span<std::int64_t>(data, "data");
+  if (ids.size != values.size) throw py::value_error("indices, data: expected as many of both");
+  if (columns < 1) throw py::value_error("columns: expected at least 1");
+  py::array_t<std::int64_t> result(columns);
+  std::int64_t* sums = result.mutable_data();
+  {
+    py::gil_scoped_release release;
+    std::fill_n(sums, columns, 0);
+    column_sums(ids, values, columns, sums);
+  }
+  return result;
+}
+
 using Rows = std::tuple<py::array, py::array, py::array>;
 
 py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, double shift,
@@ -116,5 +133,6 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("window_pairs_uint16", &bind_window_pairs<std::uint16_t>);
   m.def("window_pairs_uint32", &bind_window_pairs<std::uint32_t>);
   m.def("merge", &bind_merge);
+  m.def("column_sums", &bind_column_sums);
   m.def("gram_squares", &bind_gram_squares);
 }

@@ -28,6 +28,7 @@ class Memory {
   ~Memory() { resize(0); }
 
   void* data() const { return data_; }
+  std::size_t size() const { return bytes_; }
 
   // Keeps what fits of the content. Throws std::bad_alloc.
   void resize(std::size_t bytes) {
@@ -97,21 +98,34 @@ class Memory {
   std::size_t bytes_ = 0;
 };
 
-// An uninitialised array.
-template <class T>
-class RawArray {
+// An uninitialised array in memory that the thread keeps for the next one of the same `Tag`, until
+// the thread ends: chunk after chunk, new pages would cost a tenth of the time. One at a time.
+template <class T, class Tag>
+class WorkArray {
   static_assert(std::is_trivial_v<T>);
 
  public:
-  explicit RawArray(std::int64_t size) {
-    memory_.resize(static_cast<std::size_t>(size) * sizeof(T));
+  explicit WorkArray(std::int64_t size) {
+    const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+    if (memory().size() < bytes) {
+      memory().resize(0);  // nothing in it is worth a copy
+      memory().resize(bytes);
+    }
+    data_ = static_cast<T*>(memory().data());
   }
+  WorkArray(const WorkArray&) = delete;
+  WorkArray& operator=(const WorkArray&) = delete;
 
-  T* data() { return static_cast<T*>(memory_.data()); }
-  T& operator[](std::int64_t i) { return data()[i]; }
+  T* data() { return data_; }
+  T& operator[](std::int64_t i) { return data_[i]; }
 
  private:
-  Memory memory_;
+  static Memory& memory() {
+    static thread_local Memory kept;
+    return kept;
+  }
+
+  T* data_ = nullptr;
 };
 
 // A growing array whose memory can be handed on.

@@ -14,6 +14,11 @@ struct Entries {
   std::int64_t size = 0;
 };
 
+[[noreturn]] void throw_outside(std::int64_t columns, std::int64_t index) {
+  throw std::out_of_range("counts: expected column ids from 0 to " + std::to_string(columns - 1) +
+                          ", got " + std::to_string(index) + ": damaged");
+}
+
 // Indices and counts may come from a damaged file.
 void check(const Entries& entries, std::int64_t columns) {
   bool fits = true;
@@ -22,11 +27,7 @@ void check(const Entries& entries, std::int64_t columns) {
   }
   for (std::int64_t i = 0; !fits && i < entries.size; ++i) {
     const std::int64_t index = entries.indices[i];
-    if (index < 0 || index >= columns) {
-      throw std::out_of_range("counts: expected column ids from 0 to " +
-                              std::to_string(columns - 1) + ", got " + std::to_string(index) +
-                              ": damaged");
-    }
+    if (index < 0 || index >= columns) throw_outside(columns, index);
     if (entries.data[i] < 1) {
       throw std::invalid_argument("counts: expected counts above 0, got " +
                                   std::to_string(entries.data[i]) + ": damaged");
@@ -104,6 +105,15 @@ class Merger {
 };
 
 }  // namespace
+
+void column_sums(Span<std::int32_t> indices, Span<std::int64_t> data, std::int64_t columns,
+                 std::int64_t* sums) {
+  for (std::int64_t i = 0; i < indices.size; ++i) {
+    const std::int64_t index = indices[i];
+    if (index < 0 || index >= columns) throw_outside(columns, index);
+    sums[index] += data[i];
+  }
+}
 
 BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns) {
   const std::int64_t rows = blocks.front().indptr.size - 1;

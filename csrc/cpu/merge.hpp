@@ -13,4 +13,9 @@ namespace probsig {
 // below the number of columns, std::invalid_argument where a count is below 1.
 BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns);
 
+// sums[c] = the sum of data where indices is c; `sums` holds `columns` zeros.
+// Throws std::out_of_range as merge does.
+void column_sums(Span<std::int32_t> indices, Span<std::int64_t> data, std::int64_t columns,
+                 std::int64_t* sums);
+
 }  // namespace probsig

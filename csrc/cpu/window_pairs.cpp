@@ -91,8 +91,8 @@ class Occurrences {
   const Chunk<Token>& chunk_;
   std::int64_t reach_;
   std::vector<std::uint32_t> inner_begins_, outer_begins_;
-  RawArray<std::uint32_t> inner_;
-  RawArray<Outer> outer_;
+  WorkArray<std::uint32_t, struct InnerOccurrences> inner_;
+  WorkArray<Outer, struct OuterOccurrences> outer_;
   std::vector<std::uint32_t> inner_ends_, outer_ends_;
 };
 

@@ -16,7 +16,7 @@ from .accumulator import add_blocks
 from .arguments import integer, read_only
 from .boundaries import Boundaries
 from .errors import ArgumentError, ArgumentTypeError, CountsFileError, MergeError
-from .kernels.contract import Block
+from .kernels.contract import Block, Kernels
 from .kernels.registry import choose
 from .pool import WorkerPool, thread_count
 from .relations import Next, Relation, relation_from_dict
@@ -92,13 +92,16 @@ class Counts:
         unigram: NDArray[np.int64],
         n_sequences: int,
         provenance: Mapping[str, Any] | None = None,
+        kernels: Kernels | None = None,
     ) -> Counts:
-        """Counts from canonical CSR arrays; the marginals are summed here. O(nnz).
+        """Counts from canonical CSR arrays; the marginals are summed here, by `kernels` or those
+        of the chosen backend. O(nnz).
 
         Raises:
             CountOverflowError: the total is past 2^63 - 1.
         """
-        total = sums.checked_total(data)
+        sums.checked_total(data)
+        kernels = choose().load() if kernels is None else kernels
         return cls(
             relation,
             unigram.size,
@@ -108,7 +111,7 @@ class Counts:
             data,
             unigram,
             sums.row_sum(indptr, data),
-            sums.column_sum(unigram.size, indices, data, total),
+            kernels.column_sums(indices, data, unigram.size),
             int(n_sequences),
             provenance or {},
         )
@@ -377,6 +380,7 @@ class Counts:
             sums.exact_sum([each.unigram for each in counts]),
             sum(each.n_sequences for each in counts),
             {"merged": [part for each in counts for part in _parts(each.provenance)]},
+            kernels,
         )
         for name in ("row_sum", "column_sum"):
             expected = sums.exact_sum([getattr(each, name) for each in counts])

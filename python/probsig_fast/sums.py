@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 from .errors import CountOverflowError
 
 
-def _slices(size: int) -> Iterator[slice]:
-    """[0, size) in pieces, so that temporaries over them take no memory worth a word."""
-    for begin in range(0, size, 2**20):
-        yield slice(begin, min(begin + 2**20, size))
-
-
 def checked_total(data: NDArray[np.int64]) -> int:
-    """The sum of all counts. Raises CountOverflowError: past 2^63 - 1."""
+    """The sum of counts, none negative. Raises CountOverflowError: past 2^63 - 1."""
+    if float(data.sum(dtype=np.float64)) < 2**62:  # far above what rounding could hide
+        return int(data.sum())
     # In halves of 32 bits, which cannot wrap.
-    high = sum(int((data[piece] >> 32).sum()) for piece in _slices(data.size))
-    low = sum(int((data[piece] & 0xFFFFFFFF).sum()) for piece in _slices(data.size))
-    total = (high << 32) + low
+    total = (int((data >> 32).sum()) << 32) + int((data & 0xFFFFFFFF).sum())
     if total >= 2**63:
         raise CountOverflowError(f"counts: expected a total of at most 2^63 - 1, got {total}")
     return total
@@ -43,17 +37,4 @@ def row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.in
     rows = np.flatnonzero(np.diff(indptr))
     if rows.size:
         sums[rows] = np.add.reduceat(data, indptr[rows])
-    return sums
-
-
-def column_sum(
-    columns: int, indices: NDArray[np.int32], data: NDArray[np.int64], total: int
-) -> NDArray[np.int64]:
-    """The sum of each column; `total`, of all counts, must be below 2^63."""
-    sums = np.zeros(columns, np.int64)
-    for piece in _slices(indices.size):
-        if total < 2**53:  # every partial sum is then exact in float64, and bincount is fast
-            sums += np.bincount(indices[piece], data[piece], columns).astype(np.int64)
-        else:
-            np.add.at(sums, indices[piece], data[piece])
     return sums

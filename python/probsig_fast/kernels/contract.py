@@ -104,6 +104,15 @@ class Kernels(Protocol):
             ValueError: a count below 1.
         """
 
+    def column_sums(
+        self, indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
+    ) -> NDArray[np.int64]:
+        """The sum of `data` at each column id; the caller keeps their total below 2^63.
+
+        Raises:
+            IndexError: an index that is not from 0 to `columns` - 1.
+        """
+
     def gram_squares(
         self,
         rows: Rows,

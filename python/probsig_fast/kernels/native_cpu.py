@@ -44,6 +44,12 @@ def merge(blocks: list[Block], columns: int) -> Block:
     return Block(*_cpu.merge(arrays, columns))
 
 
+def column_sums(
+    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
+) -> NDArray[np.int64]:
+    return _cpu.column_sums(indices, data, columns)
+
+
 def gram_squares(
     rows: Rows,
     columns: Rows,

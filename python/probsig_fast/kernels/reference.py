@@ -67,12 +67,17 @@ def merge(blocks: list[Block], columns: int) -> Block:
     return _block(np.concatenate(keys), np.concatenate(values), rows, columns)
 
 
+def column_sums(
+    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
+) -> NDArray[np.int64]:
+    _check_indices(indices, columns)
+    sums = np.zeros(columns, np.int64)
+    np.add.at(sums, indices, data)
+    return sums
+
+
 def _check_entries(indices: NDArray[np.int32], data: NDArray[np.int64], columns: int) -> None:
-    outside = indices[(indices < 0) | (indices >= columns)]
-    if outside.size:
-        raise IndexError(
-            f"counts: expected column ids from 0 to {columns - 1}, got {outside[0]}: damaged"
-        )
+    _check_indices(indices, columns)
     if data.size and data.min() < 1:
         raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
 
@@ -95,6 +100,14 @@ def gram_squares(
         cosines[i] = shift
         result[i - row_begin] = np.square(cosines - shift).sum()
     return result
+
+
+def _check_indices(indices: NDArray[np.int32], columns: int) -> None:
+    outside = indices[(indices < 0) | (indices >= columns)]
+    if outside.size:
+        raise IndexError(
+            f"counts: expected column ids from 0 to {columns - 1}, got {outside[0]}: damaged"
+        )
 
 
 def _block(keys: NDArray[np.int64], values: NDArray[np.int64], rows: int, columns: int) -> Block:

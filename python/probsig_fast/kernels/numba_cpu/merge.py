@@ -45,6 +45,25 @@ def merge(blocks: list[Block], columns: int) -> Block:
     return entries.block(indptr)
 
 
+def column_sums(
+    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
+) -> NDArray[np.int64]:
+    indices = frozen(indices, np.int32)
+    _check_indices(indices, columns)
+    sums = np.zeros(columns, np.int64)
+    _add_columns(indices, frozen(data, np.int64), sums)
+    return sums
+
+
+def _check_indices(indices: NDArray[np.int32], columns: int) -> None:
+    if indices.size:
+        for index in (indices.min(), indices.max()):
+            if not 0 <= index < columns:
+                raise IndexError(
+                    f"counts: expected column ids from 0 to {columns - 1}, got {index}: damaged"
+                )
+
+
 def _checked_bounds(block: Block) -> NDArray[np.int64]:
     """`indptr`, after a look whether it fits the entries: blocks may be files."""
     bounds = block.indptr
@@ -68,14 +87,9 @@ def _rows(block: Block, low: int, high: int, columns: int) -> Rows:
     begin, end = int(bounds[0]), int(bounds[-1])
     indices = frozen(block.indices[begin:end], np.int32)
     data = frozen(block.data[begin:end], np.int64)
-    if indices.size:
-        for index in (indices.min(), indices.max()):
-            if not 0 <= index < columns:
-                raise IndexError(
-                    f"counts: expected column ids from 0 to {columns - 1}, got {index}: damaged"
-                )
-        if data.min() < 1:
-            raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
+    _check_indices(indices, columns)
+    if data.size and data.min() < 1:
+        raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
     return Rows(frozen(bounds - begin, np.int64), indices, data)
 
 
@@ -109,6 +123,14 @@ def _checked(used: np.int64) -> int:
     if used == _OVERFLOW:
         raise OverflowError("a sum of counts passed 2^63 - 1")
     return int(used)
+
+
+@kernel
+def _add_columns(
+    indices: NDArray[np.int32], data: NDArray[np.int64], sums: NDArray[np.int64]
+) -> None:
+    for i in range(indices.size):
+        sums[indices[i]] += data[i]
 
 
 @kernel

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Block, Tokens
-from ._arrays import Entries, frozen
+from ._arrays import Entries, expected_entries, frozen
 from ._jit import kernel
 from .rows import Row, empty_row, write_row
 
@@ -150,7 +150,7 @@ def _counted(
         np.empty(int(np.diff(groups.first).max()), np.uint64),
     )
     indptr = np.zeros(vocab_size + 1, np.int64)
-    entries = Entries()
+    entries = Entries(expected_entries(most, partitioned.pairs.size, partitioned.pairs.size))
     group = 0
     while group < sizes.size and not cancel[0]:
         entries.reserve(int(most[group]))
@@ -207,8 +207,9 @@ def _count_groups(
             begin = np.uint64(0)
             for token in range(low, high):
                 end = buckets.end[token - low]
-                touched = _tally(buckets.tokens, begin, end, mask, row, cancel)
-                used = write_row(row, touched, 1, indices, data, used)
+                if begin < end:
+                    touched = _tally(buckets.tokens, begin, end, mask, row, cancel)
+                    used = write_row(row, touched, 1, indices, data, used)
                 indptr[token + 1] = used
                 begin += np.uint64(histogram[token])
         group += 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Block, Tokens
-from ._arrays import Entries, frozen
+from ._arrays import Entries, expected_entries, frozen
 from ._jit import kernel, prefetch, trailing_zeros
 from .rows import Row, empty_row, write_row
 
@@ -139,7 +139,8 @@ def _counted(
     most = np.minimum(occurrences * window.distances.size, vocab_size)
     row = empty_row(vocab_size, window.weights.dtype.type, vocab_size)
     indptr = np.zeros(vocab_size + 1, np.int64)
-    entries = Entries()
+    listed = int(occurrences.sum())
+    entries = Entries(expected_entries(most, listed * window.distances.size, listed))
     token = 0
     while token < vocab_size and not cancel[0]:
         entries.reserve(int(most[token]))
@@ -190,7 +191,8 @@ def _count_rows(
                 return token, used
             part = min(begin + step, end)
             n_touched = _tally(tokens, positions, begin, part, window, row, n_touched)
-        used = write_row(row, n_touched, scale, indices, data, used)
+        if n_touched:
+            used = write_row(row, n_touched, scale, indices, data, used)
         token += 1
         indptr[token] = used
     return token, used
