@@ -21,7 +21,7 @@ ORDER = [
     *("boundaries", "relations", "kernels", "pool", "accumulator", "files", "counts_file"),
     *(
         "token_strings",
-        "signature",
+        "signature", "table",
         "parquet",
         "counts",
         "counting",

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import counts_file, sums
 from .accumulator import add_blocks
-from .arguments import integer, read_only
+from .arguments import integer
 from .boundaries import Boundaries
 from .errors import ArgumentError, ArgumentTypeError, CountsFileError, MergeError
 from .kernels.contract import Block, Kernels
 from .kernels.registry import choose
 from .pool import WorkerPool, thread_count
 from .relations import Next, Relation, relation_from_dict
-from .signature import Signature, check_min_support, check_token, scipy_csr, torch_csr
+from .signature import Signature, check_min_support
+from .table import Table
 from .token_strings import token_strings
-
-if TYPE_CHECKING:
-    import scipy.sparse
-    import torch
 
 
 class Neighbour(NamedTuple):
@@ -38,48 +34,27 @@ class Neighbour(NamedTuple):
     string: str | None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Counts:
-    """N[x, y] of one relation over a vocabulary of V tokens, in canonical CSR.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Counts(Table):
+    """N[x, y] of one relation over a vocabulary of V tokens: a `Table`, and what was counted.
 
     Attributes:
         relation: what was counted.
-        vocab_size: V.
         boundaries: the rules by which sequences were cut.
-        indptr: int64 [V + 1]; indices: int32 [nnz], sorted within a row.
-        stored: [nnz] as held: int64, or int32 where it was loaded from a file that says so.
         unigram: int64 [V], how often each token was counted.
-        row_sum, column_sum: int64 [V], the marginals of N.
         n_sequences: non-empty sequences.
         provenance: where the counts come from: sources, backend, time, versions. Not compared.
         token_strings: readable tokens [V]; see `with_tokens`.
 
-    All arrays are read-only. Counts are multiplied by `weight_scale` (see `Window`).
+    Counts are multiplied by `weight_scale` (see `Window`).
     """
 
     relation: Relation
-    vocab_size: int
     boundaries: Boundaries
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    stored: NDArray[np.integer]
     unigram: NDArray[np.int64]
-    row_sum: NDArray[np.int64]
-    column_sum: NDArray[np.int64]
     n_sequences: int
     provenance: Mapping[str, Any] = field(default_factory=dict)
     token_strings: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("indptr", "indices", "stored", "unigram", "row_sum", "column_sum"):
-            object.__setattr__(self, name, read_only(getattr(self, name)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.__post_init__()  # arrays come out of a pickle writeable
 
     @classmethod
     def from_arrays(
@@ -103,51 +78,21 @@ class Counts:
         sums.checked_total(data)
         kernels = choose().load() if kernels is None else kernels
         return cls(
-            relation,
-            unigram.size,
-            boundaries,
-            indptr,
-            indices,
-            data,
-            unigram,
-            sums.row_sum(indptr, data),
-            kernels.column_sums(indices, data, unigram.size),
-            int(n_sequences),
-            provenance or {},
+            indptr=indptr,
+            indices=indices,
+            stored=data,
+            row_sum=sums.row_sum(indptr, data),
+            column_sum=kernels.column_sums(indices, data, unigram.size),
+            relation=relation,
+            boundaries=boundaries,
+            unigram=unigram,
+            n_sequences=int(n_sequences),
+            provenance=provenance or {},
         )
-
-    @cached_property
-    def data(self) -> NDArray[np.int64]:
-        """int64 [nnz], the counts in the order of `indices`."""
-        return read_only(self.stored.astype(np.int64, copy=False))
-
-    @cached_property
-    def _safe_indices(self) -> NDArray[np.int32]:
-        """`indices`, checked once: compiled code elsewhere would read and write at whatever a
-        damaged file says. O(nnz) the first time."""
-        return self._bounded(self.indices)
-
-    def _bounded(self, indices: NDArray[np.int32]) -> NDArray[np.int32]:
-        if indices.size and (indices.min() < 0 or indices.max() >= self.vocab_size):
-            raise CountsFileError(
-                f"counts: expected column ids from 0 to {self.vocab_size - 1}, "
-                f"got {indices.min()} to {indices.max()}: damaged"
-            )
-        return indices
 
     @property
     def weight_scale(self) -> int:
         return self.relation.weight_scale
-
-    @property
-    def nnz(self) -> int:
-        """Distinct pairs."""
-        return self.indices.size
-
-    @property
-    def total(self) -> int:
-        """The sum of all counts."""
-        return int(self.row_sum.sum())
 
     @property
     def n_tokens(self) -> int:
@@ -172,28 +117,6 @@ class Counts:
     __hash__ = None  # type: ignore[assignment]
 
     # Reading
-
-    def row(self, token: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Column ids [k], ascending, and counts [k] of one row.
-
-        Raises:
-            ArgumentError: a token outside the vocabulary.
-        """
-        check_token(token, self.vocab_size)
-        low, high = self.indptr[token], self.indptr[token + 1]
-        indices = self._bounded(self.indices[low:high])
-        return indices, self.stored[low:high].astype(np.int64)
-
-    def column(self, token: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row ids [k], ascending, and counts [k] of one column. O(nnz).
-
-        Raises:
-            ArgumentError: a token outside the vocabulary.
-        """
-        check_token(token, self.vocab_size)
-        entries = np.flatnonzero(self.indices == token)
-        rows = np.searchsorted(self.indptr, entries, side="right") - 1
-        return rows, self.stored[entries].astype(np.int64)
 
     def top(
         self, token: int | str, k: int = 10, side: Literal["next", "previous"] = "next"
@@ -287,44 +210,7 @@ class Counts:
         """P(x | y) = N[x, y] / sum N[:, y], one row for each y. O(nnz) time and memory."""
         return self._columns("column_conditional", "row | column", min_support)
 
-    def pmi(self, positive: bool = False) -> scipy.sparse.csr_array:
-        """Pointwise mutual information ln(N[x, y] total / (row_sum[x] column_sum[y])), in nats.
-
-        float64 CSR [V, V] over the observed pairs (that of an unobserved pair is -inf, and not
-        stored). `positive=True`: PPMI, max(0, PMI), with its zeros left out. O(nnz).
-        """
-        rows = np.repeat(self.row_sum, np.diff(self.indptr))
-        values = np.log(self.data) + np.log(float(self.total or 1))
-        values -= np.log(rows) + np.log(self.column_sum[self._safe_indices])
-        matrix = scipy_csr(
-            self.indptr, self._safe_indices, values, (self.vocab_size, self.vocab_size)
-        )
-        if positive:
-            matrix = matrix.copy()
-            matrix.data = np.maximum(matrix.data, 0.0)
-            matrix.eliminate_zeros()
-        return matrix
-
     # Handing on
-
-    def to_scipy(self) -> scipy.sparse.csr_array:
-        """int64 CSR array [V, V]; shares memory, so its data is read-only."""
-        shape = (self.vocab_size, self.vocab_size)
-        return scipy_csr(self.indptr, self._safe_indices, self.data, shape)
-
-    def to_torch(self) -> torch.Tensor:
-        """int64 sparse CSR tensor [V, V] on the CPU.
-
-        Raises:
-            MissingExtraError: torch is not installed.
-        """
-        shape = (self.vocab_size, self.vocab_size)
-        return torch_csr(self.indptr, self._safe_indices, self.data, shape)
-
-    def to_coo(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-        """Rows, columns and counts, each [nnz], sorted by row then column."""
-        rows = np.repeat(np.arange(self.vocab_size, dtype=np.int32), np.diff(self.indptr))
-        return rows, self._safe_indices, self.data
 
     def to_parquet(self, path: str | Path) -> None:
         """Write columns `row`, `column`, `count` (and `row_string`, `column_string` where strings
@@ -421,17 +307,12 @@ class Counts:
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CountsFileError(f"{path}: expected the rules of counts, got {rules}") from error
         counts = cls(
-            relation,
-            rules["vocab_size"],
-            boundaries,
-            arrays["indptr"],
-            arrays["indices"],
-            arrays["data"],
-            arrays["unigram"],
-            arrays["row_sum"],
-            arrays["column_sum"],
-            int(arrays["n_sequences"][0]),
-            provenance,
+            stored=arrays.pop("data"),
+            relation=relation,
+            boundaries=boundaries,
+            n_sequences=int(arrays.pop("n_sequences")[0]),
+            provenance=provenance,
+            **arrays,  # type: ignore[arg-type]  # the rest are attributes by the same names
         )
         if counts._rules() != rules:
             raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")

@@ -25,15 +25,18 @@ def write(
     rules: dict[str, Any],
     provenance: Mapping[str, Any],
 ) -> None:
-    """The counts file at `path`, then the provenance beside it."""
+    """The counts file at `path`, and the provenance beside it."""
     _check_name(path)
     data = arrays["data"]
     small = data.size == 0 or int(data.max()) < 2**31
     types = dict.fromkeys(arrays, _INT64)
     types.update(indices=_INT32, data=_INT32 if small else _INT64)
-    files.write_arrays(path, {name: (arrays[name], types[name]) for name in arrays}, rules)
-    with files.atomic_write(_provenance_path(path)) as file:
+    typed = {name: (array, types[name]) for name, array in arrays.items()}
+    beside = _provenance_path(path)
+    # Whenever this ends, no counts lie beside the provenance of others.
+    with files.atomic_write(beside) as file:
         file.write(json.dumps(dict(provenance), indent=2, default=str).encode() + b"\n")
+        files.write_arrays(path, typed, rules, outdates=beside)
 
 
 def read(

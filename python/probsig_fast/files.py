@@ -30,8 +30,10 @@ _WRITE_ELEMENTS = 2**22
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, outdates: Path | None = None) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` once the block ends well, and leaves no trace if not.
+
+    `outdates` names a file that speaks of the one replaced: it is removed just before.
 
     Raises:
         ArgumentError: the folder does not exist, or `path` is one.
@@ -44,6 +46,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if outdates is not None:
+            outdates.unlink(missing_ok=True)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -57,9 +61,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_arrays(
-    path: Path, arrays: dict[str, tuple[NDArray[Any], np.dtype]], metadata: Any
+    path: Path,
+    arrays: dict[str, tuple[NDArray[Any], np.dtype[Any]]],
+    metadata: Any,
+    outdates: Path | None = None,
 ) -> None:
-    """Write arrays, each in the type beside it (I64 ones first, to keep them aligned)."""
+    """Write arrays, each in the type beside it (I64 ones first, to keep them aligned).
+
+    `outdates`: as in `atomic_write`.
+    """
     header: dict[str, Any] = {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
     header = {"__metadata__": header}
     ordered = sorted(arrays.items(), key=lambda item: (-item[1][1].itemsize, item[0]))
@@ -74,7 +84,7 @@ def write_arrays(
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with atomic_write(path) as file:
+    with atomic_write(path, outdates) as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, (array, dtype) in ordered:

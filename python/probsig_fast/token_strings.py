@@ -18,7 +18,7 @@ def token_strings(tokens: Any, vocab_size: int) -> tuple[str, ...]:
 
     Ids that a mapping or a tokenizer does not know (rows that pad an embedding) read `<id>`.
     """
-    if isinstance(tokens, (str, os.PathLike[str])):
+    if isinstance(tokens, (str, os.PathLike)):
         tokens = _load_tokenizer(tokens)
     if hasattr(tokens, "get_vocab") and hasattr(tokens, "decode"):
         tokens = _decode_all(tokens)
@@ -40,10 +40,16 @@ def token_strings(tokens: Any, vocab_size: int) -> tuple[str, ...]:
 
 
 def _decode_all(tokenizer: Any) -> dict[int, str]:
-    """id -> text. A piece of a character has no text of its own: there the vocabulary's name."""
+    """id -> text. A piece of a character has no text of its own: there the vocabulary's name.
+
+    Decoders that drop the space before the first word would make two tokens read the same: there
+    the name too, in which U+2581 stands for the space.
+    """
     strings = {}
     for name, token in tokenizer.get_vocab().items():
         text = tokenizer.decode([token], skip_special_tokens=False)
+        if "\u2581" in name:
+            text = name.replace("\u2581", " ")
         strings[token] = name if not text or "\N{REPLACEMENT CHARACTER}" in text else text
     return strings
 

@@ -8,6 +8,20 @@ from numpy.typing import NDArray
 from .. import _cpu
 from .contract import Block, Rows, Scan, Tokens
 
+#: What this file calls and the module lacks: an old build beside newer Python files.
+MISSING = [
+    name
+    for name in (
+        *(
+            f"{kernel}_{dtype}"
+            for kernel in ("scan", "next_pairs", "window_pairs")
+            for dtype in ("uint16", "uint32")
+        ),
+        *("merge", "column_sums", "gram_squares"),
+    )
+    if not hasattr(_cpu, name)
+]
+
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
     kernel = _cpu.scan_uint16 if tokens.dtype == np.uint16 else _cpu.scan_uint32

@@ -49,6 +49,11 @@ def _load_native_cpu() -> Kernels:
         from . import native_cpu
     except ImportError as error:
         raise Unavailable(missing_reason("_cpu") or str(error)) from error
+    if native_cpu.MISSING:
+        raise Unavailable(
+            f"the native module is older than the package (no {', '.join(native_cpu.MISSING)}): "
+            "install again"
+        )
     return cast(Kernels, native_cpu)
 
 

@@ -30,6 +30,20 @@ class Part:
     dtype: np.dtype[Any]
     open: Callable[[], NDArray[Any]]
 
+    def tokens(self) -> NDArray[Any]:
+        """The tokens, still as they were when the source was made.
+
+        Raises:
+            SourceError: the file has changed its size or type since.
+        """
+        tokens = self.open()
+        if tokens.size != self.size or tokens.dtype != self.dtype:
+            raise SourceError(
+                f"tokens: expected {self.size} tokens of {self.dtype} in {self.name}, as when it "
+                f"was opened, got {tokens.size} of {tokens.dtype}: changed while it was counted"
+            )
+        return tokens
+
     @classmethod
     def of_array(cls, name: str, tokens: NDArray[Any]) -> Part:
         return cls(name, tokens.size, tokens.dtype, lambda: tokens)
@@ -75,11 +89,11 @@ class Stream:
         pieces = list(self._within(begin, end))
         if len(pieces) == 1:
             part, low, high = pieces[0]
-            return part.open()[low:high]
+            return part.tokens()[low:high]
         tokens = np.empty(sum(high - low for _, low, high in pieces), self.dtype)
         filled = 0
         for part, low, high in pieces:  # one at a time, so that one file is open at a time
-            tokens[filled : filled + high - low] = part.open()[low:high]
+            tokens[filled : filled + high - low] = part.tokens()[low:high]
             filled += high - low
         return tokens
 
