@@ -348,7 +348,9 @@ def test_unusable_arguments(arguments: dict[str, Any], error: type, message: str
 def test_progress_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     tokens = np.zeros(1_000, np.uint16)
     ps.count(tokens, vocab_size=1, progress=True)
-    assert "1.00k/1.00k" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "counting" in shown
+    assert "tok/s" in shown
     ps.count(tokens, vocab_size=1)
     ps.count(tokens, vocab_size=1, progress=False)
     assert capsys.readouterr().err == ""
