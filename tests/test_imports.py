@@ -19,17 +19,8 @@ PACKAGE = Path(probsig_fast.__file__).parent
 ORDER = [
     *("errors", "version", "_build_info", "_cpu", "arguments", "sums", "sources"),
     *("boundaries", "relations", "kernels", "pool", "accumulator", "files", "counts_file"),
-    *(
-        "token_strings",
-        "signature", "table",
-        "parquet",
-        "counts",
-        "counting",
-        "alignment",
-        "experiments",
-        "plots",
-    ),
-    *("report", "demo", "cli", "__init__", "__main__"),
+    *("token_strings", "signature", "table", "parquet", "counts", "counting", "alignment"),
+    *("experiments", "plots", "report", "demo", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.
 EXCEPTIONS = {("_build_info", "__init__")}

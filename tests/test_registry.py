@@ -80,3 +80,13 @@ def test_show_backends_where_none_can_be_chosen(
     for setting in ("", forced):
         monkeypatch.setenv("PROBSIG_BACKEND", setting)
         assert "missing: no such chip" in ps.show_backends()
+
+
+def test_an_old_native_module_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("probsig_fast._cpu", reason="there is no native module")
+    from probsig_fast.kernels import native_cpu
+
+    monkeypatch.setattr(native_cpu, "MISSING", ["merge"])
+    message = r"the native module is older than the package \(no merge\): install again$"
+    with pytest.raises(BackendError, match=message):
+        registry.choose("native_cpu")

@@ -9,9 +9,9 @@ from .errors import CountOverflowError, CountsFileError
 from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
-#: Row ranges that a large sum is kept in. Each is added up for itself, and its old parts are freed
-#: before the next is: so the most that exists twice is about one range, not the result.
-RANGES = 64
+#: Row ranges that a large sum is kept in, at least, and for each thread. Each is added up for
+#: itself, and its old parts are freed then: so the most that exists twice is a few ranges.
+RANGES, RANGES_PER_THREAD = 16, 4
 #: Below so many entries a sum is kept in one range.
 _SMALL = 2**16
 
@@ -47,18 +47,18 @@ class Accumulator:
         return _stack(sums) if sums else empty_block(self._columns)
 
     def _merge(self) -> None:
-        self._summed = sum(self._pool.map(self._merge_range, range(len(self._ranges))))
+        unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]
+        for _ in self._pool.map(self._merge_range, unmerged):
+            pass
+        self._summed = sum(block.data.size for blocks in self._ranges for block in blocks)
         self._waiting = 0
         if len(self._ranges) == 1 and self._summed > _SMALL:
             (block,) = self._ranges[0]
-            self._cuts = _row_cuts([block], RANGES)
+            self._cuts = _row_cuts([block], self._pool)
             self._ranges = [[piece] for piece in _split(block, self._cuts)]
 
-    def _merge_range(self, index: int) -> int:
-        blocks = self._ranges[index]
-        if len(blocks) > 1:
-            self._ranges[index] = [_merged(blocks, self._columns, self._kernels)]
-        return sum(block.data.size for block in self._ranges[index])
+    def _merge_range(self, index: int) -> None:
+        self._ranges[index] = [_merged(self._ranges[index], self._columns, self._kernels)]
 
 
 def empty_block(rows: int) -> Block:
@@ -73,8 +73,7 @@ def add_blocks(blocks: list[Block], kernels: Kernels, pool: WorkerPool) -> Block
         CountsFileError: an index outside the columns, or a count below 1.
     """
     columns = blocks[0].indptr.size - 1
-    entries = sum(block.data.size for block in blocks)
-    cuts = _row_cuts(blocks, RANGES if entries > _SMALL else 1)
+    cuts = _row_cuts(blocks, pool)
     pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
     return _stack(list(pool.map(lambda parts: _merged(list(parts), columns, kernels), pieces)))
 
@@ -88,9 +87,10 @@ def _merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
         raise CountsFileError(str(error)) from error
 
 
-def _row_cuts(blocks: list[Block], ranges: int) -> NDArray[np.int64]:
+def _row_cuts(blocks: list[Block], pool: WorkerPool) -> NDArray[np.int64]:
     """Where to cut the rows into ranges of about equally many entries."""
     entries = np.sum([block.indptr for block in blocks], axis=0)
+    ranges = max(RANGES, RANGES_PER_THREAD * pool.threads) if entries[-1] > _SMALL else 1
     inner = np.searchsorted(entries, entries[-1] * np.arange(1, ranges) // ranges)
     return np.unique(np.concatenate([[0], inner, [entries.size - 1]]))
 
