@@ -17,7 +17,8 @@ class RowAccumulator {
       : columns_(columns),
         sums_(static_cast<std::size_t>(columns), 0),
         touched_(static_cast<std::size_t>(columns) + 1),
-        occupied_(static_cast<std::size_t>(columns + 63) / 64, 0) {}
+        occupied_(static_cast<std::size_t>(columns + 63) / 64, 0),
+        occupied_words_(static_cast<std::size_t>(columns + 4095) / 4096, 0) {}
 
   // Whether a row of so many additions is better summed by `add_dense` alone: that saves the
   // bookkeeping of each, and pays a look at every column in the end.
@@ -50,48 +51,34 @@ class RowAccumulator {
 
   // Appends what `add` summed to the block's current row, and starts anew.
   void emit(BlockBuilder& block) {
-    // A sort of k columns costs about k log k unpredictable branches, the bitmap a look at each
-    // 64 columns: they meet near one touched column in 512.
     const auto k = static_cast<std::int64_t>(count_);
-    if (k * 512 < columns_) {
-      emit_sorted(block, k);
-    } else {
-      emit_bitmap(block, k);
+    std::int32_t* indices = block.indices.reserve_more(k);
+    std::int64_t* data = block.data.reserve_more(k);
+    for (std::size_t i = 0; i < count_; ++i) mark(touched_[i]);
+    for (std::size_t top = 0; top < occupied_words_.size(); ++top) {
+      take_bits(occupied_words_[top], top, [&](std::size_t word) {
+        take_bits(occupied_[word], word, [&](std::size_t column) {
+          *indices++ = static_cast<std::int32_t>(column);
+          *data++ = static_cast<std::int64_t>(sums_[column]);
+          sums_[column] = 0;
+        });
+      });
     }
+    block.extend(k);
     count_ = 0;
   }
 
  private:
-  void emit_sorted(BlockBuilder& block, std::int64_t k) {
-    std::sort(touched_.begin(), touched_.begin() + k);
-    std::int32_t* indices = block.indices.reserve_more(k);
-    std::int64_t* data = block.data.reserve_more(k);
-    for (std::int64_t i = 0; i < k; ++i) take(touched_[static_cast<std::size_t>(i)], *indices++, *data++);
-    block.extend(k);
+  // Two levels of bits put the touched columns in order: a sort would branch unpredictably.
+  void mark(std::uint32_t column) {
+    occupied_[column / 64] |= std::uint64_t{1} << (column % 64);
+    occupied_words_[column / 4096] |= std::uint64_t{1} << (column / 64 % 64);
   }
 
-  void emit_bitmap(BlockBuilder& block, std::int64_t k) {
-    for (std::int64_t i = 0; i < k; ++i) {
-      const std::uint32_t column = touched_[static_cast<std::size_t>(i)];
-      occupied_[column / 64] |= std::uint64_t{1} << (column % 64);
-    }
-    std::int32_t* indices = block.indices.reserve_more(k);
-    std::int64_t* data = block.data.reserve_more(k);
-    for (std::size_t word = 0; word < occupied_.size(); ++word) {
-      std::uint64_t bits = occupied_[word];
-      occupied_[word] = 0;
-      for (; bits != 0; bits &= bits - 1) {
-        const auto column = static_cast<std::uint32_t>(word * 64 + lowest_bit(bits));
-        take(column, *indices++, *data++);
-      }
-    }
-    block.extend(k);
-  }
-
-  void take(std::uint32_t column, std::int32_t& index, std::int64_t& value) {
-    index = static_cast<std::int32_t>(column);
-    value = static_cast<std::int64_t>(sums_[column]);
-    sums_[column] = 0;
+  // visit(64 * index + bit) for each bit of `bits`, ascending; clears them.
+  template <class Visit>
+  static void take_bits(std::uint64_t& bits, std::size_t index, Visit visit) {
+    for (; bits != 0; bits &= bits - 1) visit(index * 64 + lowest_bit(bits));
   }
 
   static std::size_t lowest_bit(std::uint64_t bits) {
@@ -108,7 +95,8 @@ class RowAccumulator {
   std::vector<Count> sums_;
   std::vector<std::uint32_t> touched_;
   std::size_t count_ = 0;
-  std::vector<std::uint64_t> occupied_;
+  std::vector<std::uint64_t> occupied_;        // a bit a column
+  std::vector<std::uint64_t> occupied_words_;  // a bit a word of occupied_
 };
 
 }  // namespace probsig

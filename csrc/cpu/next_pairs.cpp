@@ -17,7 +17,7 @@ namespace {
 // 48 to 200 it matters little.
 constexpr std::int64_t kAhead = 96;
 // Rows of so few successors are sorted where they lie.
-constexpr std::int64_t kShort = 48;
+constexpr std::int64_t kShort = 16;
 constexpr std::int64_t kPoll = std::int64_t{1} << 20;
 
 // Writes each successor into its predecessor's bucket; returns where the buckets end.
