@@ -76,7 +76,7 @@ py::tuple bind_merge(const Arrays& arrays, std::int64_t columns) {
   }
   auto block = [&] {
     py::gil_scoped_release release;
-    return merge(std::move(blocks), columns);
+    return merge(blocks, columns);
   }();
   return to_tuple(std::move(block));
 }

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "memory.hpp"
-#include "views.hpp"
 
 namespace probsig {
 
@@ -25,11 +24,6 @@ struct BlockBuilder {
   void push_back(std::uint32_t column, std::int64_t value) {
     indices.push_back(static_cast<std::int32_t>(column));
     data.push_back(value);
-  }
-  BlockView view() {
-    return {{indptr.data(), indptr.size()},
-            {indices.data(), indices.size()},
-            {data.data(), data.size()}};
   }
   void end_row() { indptr.push_back(indices.size()); }
 };

@@ -34,6 +34,12 @@ class RowAccumulator {
     sums_[column] = before + value;
   }
 
+  // As `add`; true if the sum passed 63 bits. The sums so far must not have.
+  bool add_checked(std::uint32_t column, Count value) {
+    add(column, value);
+    return sums_[column] >> 63 != 0;
+  }
+
   // Appends what `add_dense` summed to the block's current row, and starts anew.
   void emit_dense(BlockBuilder& block) {
     std::int32_t* indices = block.indices.reserve_more(columns_);

@@ -1,9 +1,10 @@
 #include "merge.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <stdexcept>
 #include <string>
+
+#include "core/row_accumulator.hpp"
 
 namespace probsig {
 namespace {
@@ -29,57 +30,31 @@ void check(const BlockView& block, std::int64_t columns) {
   }
 }
 
-// A part of two blocks' entries that are to be added: [a, a_end) of the one, [b, b_end) of the
-// other, to `out` on.
-struct Place {
-  std::int64_t a, a_end, b, b_end, out;
+// One row of a block.
+struct Row {
+  const std::int32_t* indices;
+  const std::int64_t* data;
+  std::int64_t size;
 };
 
-// Adds one row. Returns where its sum ends; a sum past 63 bits sets the top bit of `signs`.
-std::int64_t add_row(const BlockView& a, const BlockView& b, Place at, std::int32_t* indices,
-                     std::int64_t* data, std::int64_t& signs) {
-  // Which entry comes next is hard to foresee, so there is no branch on it.
-  while (at.a < at.a_end && at.b < at.b_end) {
-    const std::int32_t left = a.indices[at.a], right = b.indices[at.b];
-    const bool takes_left = left <= right, takes_right = right <= left;
-    const auto sum = (static_cast<std::uint64_t>(a.data[at.a]) & (takes_left ? ~0ULL : 0ULL)) +
-                     (static_cast<std::uint64_t>(b.data[at.b]) & (takes_right ? ~0ULL : 0ULL));
-    indices[at.out] = takes_left ? left : right;
-    data[at.out] = static_cast<std::int64_t>(sum);
-    signs |= data[at.out];
-    ++at.out;
-    at.a += takes_left;
-    at.b += takes_right;
-  }
-  for (; at.a < at.a_end; ++at.a, ++at.out) {
-    indices[at.out] = a.indices[at.a];
-    data[at.out] = a.data[at.a];
-  }
-  for (; at.b < at.b_end; ++at.b, ++at.out) {
-    indices[at.out] = b.indices[at.b];
-    data[at.out] = b.data[at.b];
-  }
-  return at.out;
+void copy_row(const Row& row, BlockBuilder& block) {
+  std::copy_n(row.indices, row.size, block.indices.reserve_more(row.size));
+  std::copy_n(row.data, row.size, block.data.reserve_more(row.size));
+  block.extend(row.size);
 }
 
-BlockBuilder add(const BlockView& a, const BlockView& b) {
-  const std::int64_t rows = a.indptr.size - 1;
-  BlockBuilder sum(rows);
-  std::int32_t* indices = sum.indices.reserve_more(a.indices.size + b.indices.size);
-  std::int64_t* data = sum.data.reserve_more(a.indices.size + b.indices.size);
-  std::int64_t used = 0, signs = 0;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const Place at{a.indptr[row], a.indptr[row + 1], b.indptr[row], b.indptr[row + 1], used};
-    used = add_row(a, b, at, indices, data, signs);
-    sum.indptr.push_back(used);
+void add_rows(const std::vector<Row>& rows, RowAccumulator<std::uint64_t>& sum,
+              BlockBuilder& block) {
+  bool overflow = false;
+  for (const Row& row : rows) {
+    for (std::int64_t i = 0; i < row.size; ++i) {
+      overflow |= sum.add_checked(static_cast<std::uint32_t>(row.indices[i]),
+                                  static_cast<std::uint64_t>(row.data[i]));
+    }
   }
-  // Two numbers below 2^63 whose sum passes it: its top bit is set.
-  if (signs < 0) throw std::overflow_error("a sum of counts passed 2^63 - 1");
-  sum.extend(used);
-  return sum;
+  if (overflow) throw std::overflow_error("a sum of counts passed 2^63 - 1");
+  sum.emit(block);
 }
-
-bool is_smaller(const BlockView& a, const BlockView& b) { return a.indices.size < b.indices.size; }
 
 }  // namespace
 
@@ -92,20 +67,27 @@ void column_sums(Span<std::int32_t> indices, Span<std::int64_t> data, std::int64
   }
 }
 
-BlockBuilder merge(std::vector<BlockView> blocks, std::int64_t columns) {
+BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns) {
   for (const BlockView& block : blocks) check(block, columns);
-  // Sums that others are still to be added to; the views of them stay valid as it grows.
-  std::deque<BlockBuilder> sums;
-  // Small ones first: so an entry is copied about as often as the logarithm of their number says.
-  while (blocks.size() > 2) {
-    std::partial_sort(blocks.begin(), blocks.begin() + 2, blocks.end(), is_smaller);
-    sums.push_back(add(blocks[0], blocks[1]));
-    blocks[0] = sums.back().view();
-    blocks.erase(blocks.begin() + 1);
+  const std::int64_t n_rows = blocks.front().indptr.size - 1;
+  BlockBuilder block(n_rows);
+  RowAccumulator<std::uint64_t> sum(columns);
+  std::vector<Row> rows;
+  for (std::int64_t id = 0; id < n_rows; ++id) {
+    rows.clear();
+    for (const BlockView& view : blocks) {
+      const std::int64_t begin = view.indptr[id];
+      const std::int64_t size = view.indptr[id + 1] - begin;
+      if (size > 0) rows.push_back({view.indices.data + begin, view.data.data + begin, size});
+    }
+    if (rows.size() == 1) {
+      copy_row(rows.front(), block);
+    } else {
+      add_rows(rows, sum, block);
+    }
+    block.end_row();
   }
-  if (blocks.size() == 2) return add(blocks[0], blocks[1]);
-  const std::vector<std::int64_t> no_entries(static_cast<std::size_t>(blocks[0].indptr.size), 0);
-  return add(blocks[0], {{no_entries.data(), blocks[0].indptr.size}, {}, {}});
+  return block;
 }
 
 }  // namespace probsig

@@ -12,6 +12,8 @@ from .pool import WorkerPool
 #: Row ranges that a large sum is kept in, at least, and for each thread. Each is added up for
 #: itself, and its old parts are freed then: so the most that exists twice is a few ranges.
 RANGES, RANGES_PER_THREAD = 16, 4
+#: So many entries may wait however small the sum is: 96 MiB.
+_LAZY = 2**23
 #: Below so many entries a sum is kept in one range.
 _SMALL = 2**16
 
@@ -19,9 +21,9 @@ _SMALL = 2**16
 class Accumulator:
     """A running sum of square blocks.
 
-    New blocks wait until they hold half as many entries as the sum does: so an entry is merged a
-    few times only, and what waits is small beside the result. The sum's ranges own their memory;
-    what waits is freed once all ranges have taken their part of it.
+    New blocks wait until they hold half as many entries as the sum does, or a hundred MB: so an
+    entry is merged a few times only, and what waits is small beside the result. The sum's ranges
+    own their memory; what waits is freed once all ranges have taken their part of it.
     """
 
     def __init__(self, rows: int, kernels: Kernels, pool: WorkerPool) -> None:
@@ -32,18 +34,23 @@ class Accumulator:
         self._summed = self._waiting = 0
 
     def add(self, block: Block) -> None:
-        pieces = _split(block, self._cuts)
-        for blocks, piece in zip(self._ranges, pieces, strict=True):
-            blocks.append(piece)
+        blocks = [block]
         self._waiting += block.data.size
-        if self._waiting * 2 >= self._summed:
+        if len(self._ranges) == 1 and self._summed + self._waiting > _SMALL:
+            blocks = [*self._ranges[0], block]
+            self._cuts = _row_cuts(blocks, self._pool)
+            self._ranges = [[] for _ in self._cuts[1:]]
+        for each in blocks:
+            for held, piece in zip(self._ranges, _split(each, self._cuts), strict=True):
+                held.append(piece)
+        if self._waiting >= max(self._summed // 2, _LAZY):
             self._merge()
 
     def result(self) -> Block:
         """The sum; the accumulator is empty afterwards."""
         self._merge()
         sums = [blocks[0] for blocks in self._ranges if blocks]
-        self._ranges = []
+        self._ranges = []  # so that _stack holds the only references
         return _stack(sums) if sums else empty_block(self._columns)
 
     def _merge(self) -> None:
@@ -52,10 +59,6 @@ class Accumulator:
             pass
         self._summed = sum(block.data.size for blocks in self._ranges for block in blocks)
         self._waiting = 0
-        if len(self._ranges) == 1 and self._summed > _SMALL:
-            (block,) = self._ranges[0]
-            self._cuts = _row_cuts([block], self._pool)
-            self._ranges = [[piece] for piece in _split(block, self._cuts)]
 
     def _merge_range(self, index: int) -> None:
         self._ranges[index] = [_merged(self._ranges[index], self._columns, self._kernels)]
