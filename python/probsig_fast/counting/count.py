@@ -28,8 +28,8 @@ from ..relations import Next, Relation, Window
 from ..sources import MAX_VOCAB_SIZE, Source, open_source
 from .plan import Chunk, Scanned, plan, scan_chunk
 
-#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 2 to 4
-#: bytes a token for `Next`; for `Window` 4, and 12 for each of about half as many pairs.
+#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
+#: bytes a token, and for `Window` 12 for each of about half as many pairs.
 CHUNK_TOKENS = {Next: 2**25, Window: 3 * 2**22}
 #: Below so many tokens a further chunk costs more than a further thread gains.
 SMALLEST_CHUNK = 2**20
