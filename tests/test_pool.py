@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import probsig_fast as ps
+from probsig_fast import accumulator
 from probsig_fast import pool as pool_module
 from probsig_fast.errors import ArgumentTypeError, TokenRangeError
 from probsig_fast.kernels import registry
@@ -119,6 +120,7 @@ def test_a_failing_kernel_reaches_the_caller(
         return original(*arguments)
 
     monkeypatch.setattr(kernels, kernel, fails_the_third_time)
+    monkeypatch.setattr(accumulator, "_LAZY", 0)  # merge now and then, not in the end only
     tokens = np.arange(40, dtype=np.uint16)
     before = threading.active_count()
     with pytest.raises(type(error), match=str(error)):
