@@ -1,0 +1,144 @@
+"""`probsig align`, against brute force."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_support import V, forbid_import, one_error
+
+import probsig_fast as ps
+
+# align
+
+
+@pytest.fixture
+def corpus_counts(tmp_path: Path) -> Path:
+    pytest.importorskip("torch")
+    path = tmp_path / "corpus.safetensors"
+    corpus = np.random.default_rng(1).integers(0, 8, 500).astype(np.uint16)
+    ps.count(corpus, vocab_size=8, backend="reference").save(path)
+    return path
+
+
+def embedding_of(rows: int = 8, seed: int = 2) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).normal(size=(rows, 5)).astype(np.float32)
+
+
+def brute_force(embedding: np.ndarray[Any, Any], signature: ps.Signature, centre: bool) -> float:
+    matrices = [embedding.astype(np.float64), signature.to_scipy().toarray()]
+    if centre:
+        matrices[0] = matrices[0] - matrices[0].mean(axis=0)
+    off_diagonal = ~np.eye(len(embedding), dtype=bool)
+    cosines = []
+    for matrix in matrices:
+        unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        cosines.append((unit @ unit.T)[off_diagonal])
+    return float(np.corrcoef(*cosines)[0, 1])
+
+
+@pytest.mark.parametrize("name", ["phi_next", "psi_pre", "row", "column"])
+def test_align_against_brute_force(
+    probsig: Any, corpus_counts: Path, tmp_path: Path, name: str
+) -> None:
+    np.save(tmp_path / "embedding.npy", embedding_of())
+    run = probsig(
+        *("align", corpus_counts, tmp_path / "embedding.npy", "--signature", name, "--json"),
+        *("--threads", 1),
+    )
+    told = json.loads(run.out)
+    counts = ps.Counts.load(corpus_counts)
+    signature = counts.phi_next() if name in ("phi_next", "row") else counts.psi_pre()
+    assert told["raw"]["tokens"] == told["mean_centred"]["tokens"] == 8
+    assert told["raw"]["pairs"] == 28
+    for kind in ("raw", "mean_centred"):
+        expected = brute_force(embedding_of(), signature, kind == "mean_centred")
+        assert told[kind]["r_cos"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_align_prints_both_side_by_side(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "embedding.npy", embedding_of(rows=10))
+    run = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--min-support", 3)
+    assert (run.code, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert "10 x 5; the last 2 rows, beyond the vocabulary, dropped" in lines[0]
+    assert "phi_next: P(next | token), support at least 3" in lines[1]
+    assert lines[3].split() == ["raw", "mean-centred"]
+    assert lines[4].startswith("R_cos (Pearson)")
+    assert lines[7].split() == ["tokens", "8", "8"]
+    one = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--centre")
+    assert one.out.splitlines()[3].split() == ["mean-centred"]
+
+
+def test_align_undefined_is_null_in_json(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "same.npy", np.ones((8, 3), np.float32))
+    assert "nan" in probsig("align", corpus_counts, tmp_path / "same.npy").out
+    told = json.loads(probsig("align", corpus_counts, tmp_path / "same.npy", "--json").out)
+    assert told["raw"]["r_cos"] is None
+
+
+def test_align_reads_safetensors(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    embedding = torch.from_numpy(embedding_of()).bfloat16()  # which NumPy does not have
+    path = tmp_path / "model.safetensors"
+    save_file(
+        {
+            "model.embed_tokens.weight": embedding,
+            "lm_head.weight": torch.from_numpy(embedding_of(seed=3)),
+            "model.norm.weight": torch.ones(5),
+        },
+        path,
+    )
+    signature = ps.Counts.load(corpus_counts).phi_next()
+    told = json.loads(probsig("align", corpus_counts, path, "--json").out)
+    expected = brute_force(embedding.float().numpy(), signature, False)
+    assert told["raw"]["r_cos"] == pytest.approx(expected, abs=1e-9)
+    assert told["embedding"].endswith("model.embed_tokens.weight")
+    other = json.loads(
+        probsig("align", corpus_counts, path, "--key", "lm_head.weight", "--json").out
+    )
+    expected = brute_force(embedding_of(seed=3), signature, False)
+    assert other["raw"]["r_cos"] == pytest.approx(expected, abs=1e-9)
+    one_error(
+        probsig("align", corpus_counts, path, "--key", "wte"),
+        "--key: expected one of 'lm_head.weight', 'model.embed_tokens.weight'",
+        "got 'wte'",
+    )
+    one_error(probsig("align", corpus_counts, path, "--key", "model.norm.weight"), "1 dimensions")
+    save_file({"h.0.weight": torch.ones(8, 5)}, path)
+    one_error(probsig("align", corpus_counts, path), "no input embeddings by name", "'h.0.weight'")
+    path.write_bytes(b"no tensors here")
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected tensors in")
+
+
+def test_align_bad_input(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    path = tmp_path / "embedding.npy"
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected a file", "no such file")
+    one_error(probsig("align", corpus_counts, corpus_counts.with_suffix(".json")), ".npy or")
+    path.write_bytes(b"no array")
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected a .npy array")
+    np.save(path, embedding_of(rows=7))
+    one_error(probsig("align", corpus_counts, path), "each of the 8 tokens counted, got 7 rows")
+    np.save(path, np.ones(8, np.float32))
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected [V, d], got 1 dimensions")
+    np.save(path, np.ones((8, 2), np.int64))
+    one_error(probsig("align", corpus_counts, path), "int64")
+    np.save(path, embedding_of())
+    one_error(probsig("align", corpus_counts, path, "--key", "x"), "--key: expected none")
+    one_error(probsig("align", corpus_counts, path, "--min-support", -1), "min_support: expected")
+
+
+def test_align_without_torch_names_the_extra(
+    probsig: Any, counted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("probsig_fast.alignment")]:
+        monkeypatch.delitem(sys.modules, name)
+    forbid_import(monkeypatch, "torch")
+    np.save(tmp_path / "embedding.npy", embedding_of(rows=V))
+    run = probsig("align", counted, tmp_path / "embedding.npy")
+    one_error(run, "needs torch, which is not installed: pip install 'probsig-fast[torch]'")
