@@ -1,13 +1,9 @@
-"""`alignment` and the kernel `gram_squares` against brute force in extended precision."""
+"""R_cos against brute force in extended precision."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import subprocess
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,86 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import probsig_fast as ps
-from probsig_fast.errors import ArgumentError, ArgumentTypeError, BackendError, MissingExtraError
-from probsig_fast.kernels import reference, registry
-from probsig_fast.kernels.contract import Rows
+from probsig_fast.kernels import reference
 
 torch = pytest.importorskip("torch", reason="alignment needs torch")
 
-from probsig_fast.alignment import CosineCorrelation, cosine_correlation, moments  # noqa: E402
+from alignment_support import TOLERANCE, brute_force, check, random_counts, signature_of  # noqa: E402
 
-TOLERANCE = 1e-12
-
-
-def signature_of(counts: Any, name: str = "phi_test", **fields: Any) -> ps.Signature:
-    """The rows of a dense matrix of counts as a signature."""
-    counts = np.asarray(counts, np.int64)
-    rows, columns = np.nonzero(counts)
-    indptr = np.searchsorted(rows, np.arange(len(counts) + 1)).astype(np.int64)
-    return ps.Signature(
-        name,
-        "column | row",
-        indptr,
-        columns.astype(np.int32),
-        counts[rows, columns],
-        counts.sum(axis=1),
-        counts.shape[1],
-        **fields,
-    )
-
-
-@dataclasses.dataclass
-class Expected:
-    pearson: float
-    tokens: int
-    mean_embedding: float
-    mean_signature: float
-
-
-def brute_force(W: Any, counts: Any, min_support: int = 0, centre: bool = False) -> Expected:
-    """The definition, in extended precision, with both cosine matrices whole."""
-    W, counts = np.asarray(W, np.longdouble), np.asarray(counts, np.longdouble)
-    passing = counts.sum(axis=1) >= min_support
-    if centre and passing.any():
-        W = W - W[passing].mean(axis=0)
-        W[np.abs(W).max(axis=1, initial=0) < 1e-15] = 0
-    kept = passing & (counts != 0).any(axis=1) & (W != 0).any(axis=1)
-    tokens = int(kept.sum())
-    if tokens < 2:
-        return Expected(math.nan, tokens, math.nan, math.nan)
-    outside = ~np.eye(tokens, dtype=bool)
-    g, h = (unit(x[kept]) @ unit(x[kept]).T for x in (W, counts))
-    g, h = g[outside], h[outside]
-    dg, dh = g - g.mean(), h - h.mean()
-    if tokens < 3 or dg.std() < 1e-15 or dh.std() < 1e-15:
-        pearson = math.nan
-    else:
-        pearson = float((dg * dh).sum() / np.sqrt((dg * dg).sum() * (dh * dh).sum()))
-    return Expected(pearson, tokens, float(g.mean()), float(h.mean()))
-
-
-def unit(rows: NDArray[Any]) -> NDArray[Any]:
-    return rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-
-
-def check(
-    W: Any, counts: Any, min_support: int = 0, centre: bool = False, **options: Any
-) -> CosineCorrelation:
-    """`cosine_correlation` agrees with brute force."""
-    dense = W.detach().to(torch.float64).numpy() if isinstance(W, torch.Tensor) else W
-    expected = brute_force(dense, counts, min_support, centre)
-    options = {"backend": "reference", "threads": 1} | options
-    result = cosine_correlation(W, signature_of(counts), min_support, centre, **options)
-    assert result.tokens == expected.tokens
-    assert result.pairs == expected.tokens * (expected.tokens - 1) // 2
-    figures = (result.pearson, result.mean_embedding_cosine, result.mean_signature_cosine)
-    wanted = (expected.pearson, expected.mean_embedding, expected.mean_signature)
-    assert figures == pytest.approx(wanted, abs=TOLERANCE, rel=0, nan_ok=True)
-    return result
-
-
-def random_counts(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.int64]:
-    return rng.poisson(0.5, (rows, columns)) * rng.integers(1, 50, (rows, columns))
+from probsig_fast.alignment import cosine_correlation, moments  # noqa: E402
 
 
 @pytest.fixture
@@ -332,33 +255,6 @@ def test_no_row_with_enough_support(rng: np.random.Generator) -> None:
     assert math.isnan(result.mean_embedding_cosine)
 
 
-# What is taken for W
-
-
-@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float16", "bfloat16", "float32", "float64"])
-def test_tensors(rng: np.random.Generator, backend: str, dtype: str) -> None:
-    W = torch.from_numpy(rng.standard_normal((40, 6)) + 1.0).to(getattr(torch, dtype))
-    counts = random_counts(rng, 40, 20)
-    before = W.clone()
-    plain = check(W, counts, 0, True, backend=backend)
-    assert torch.equal(W.double(), before.double())
-    wide = torch.nn.Parameter(W.double())
-    for same in (torch.nn.Parameter(W), wide, wide * 1, W.T.contiguous().T):
-        assert cosine_correlation(same, signature_of(counts), 0, True, 1, backend) == plain
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_arrays(rng: np.random.Generator, dtype: type) -> None:
-    W = (rng.standard_normal((40, 6)) + 1.0).astype(dtype)
-    counts = random_counts(rng, 40, 20)
-    W.flags.writeable = False
-    plain = check(W, counts, 0, True)
-    reversed_twice = np.ascontiguousarray(W[::-1])[::-1]
-    tensor = torch.from_numpy(W.copy())
-    for same in (np.asfortranarray(W), reversed_twice, tensor, W.astype(np.float64)):
-        assert cosine_correlation(same, signature_of(counts), 0, True, 1, "reference") == plain
-
-
 # Threads and backends
 
 
@@ -424,166 +320,3 @@ def test_no_square_array_is_made(rng: np.random.Generator) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * rows**2 / 50
-
-
-# The kernel
-
-
-def sparse_rows(dense: NDArray[np.float64]) -> Rows:
-    rows, columns = np.nonzero(dense)
-    indptr = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
-    return Rows(indptr, columns.astype(np.int32), dense[rows, columns])
-
-
-def gram_cases(rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Rows short and long beside each other, empty ones, and products that cancel to 0."""
-    for rows, columns, filled in ((1, 1, 1.0), (7, 5, 0.5), (600, 40, 0.01), (530, 30, 0.3)):
-        dense = rng.standard_normal((rows, columns)) * (rng.random((rows, columns)) < filled)
-        dense[rows // 2] = 0
-        dense[0] = rng.standard_normal(columns)
-        yield dense
-        yield abs(dense)
-    signs = rng.integers(-1, 2, (400, 300)) * (rng.random((400, 300)) < 0.012)
-    yield signs.astype(np.float64)
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_gram_squares(rng: np.random.Generator, backend: str, shift: float) -> None:
-    kernels = registry.choose(backend).load()
-    running = np.zeros(1, np.uint8)
-    for dense in gram_cases(rng):
-        rows, columns = sparse_rows(dense), sparse_rows(dense.T)
-        n = len(dense)
-        exact = dense.astype(np.longdouble)
-        squares = np.square(exact @ exact.T - shift)
-        np.fill_diagonal(squares, 0)
-        result = kernels.gram_squares(rows, columns, shift, 0, n, running)
-        assert result.dtype == np.float64
-        np.testing.assert_allclose(
-            result, squares.sum(axis=1).astype(np.float64), rtol=1e-13, atol=1e-300
-        )
-        pieces = [
-            kernels.gram_squares(rows, columns, shift, begin, end, running)
-            for begin, end in ((0, n // 3), (n // 3, n // 3), (n // 3, n))
-        ]
-        assert np.array_equal(np.concatenate(pieces), result)
-
-
-def test_a_cancelled_kernel_returns(rng: np.random.Generator, backend: str) -> None:
-    dense = rng.random((50, 20))
-    kernels = registry.choose(backend).load()
-    cancelled = np.ones(1, np.uint8)
-    arrays = sparse_rows(dense), sparse_rows(dense.T)
-    assert kernels.gram_squares(*arrays, 0.1, 10, 50, cancelled).shape == (40,)
-
-
-# Printing and errors
-
-
-def test_it_prints_as_a_table() -> None:
-    result = CosineCorrelation(0.0791234, 2594, 3363121, 0.0001, 0.1, "phi_next", 2000, True, 2600)
-    assert str(result).splitlines() == [
-        "R_cos(W, phi_next)       0.079123",
-        "W                        centred, mean of 2,600 rows",
-        "min_support              2,000",
-        "tokens                   2,594",
-        "pairs                    3,363,121",
-        "mean cosine of W         0.000100",
-        "mean cosine of phi_next  0.100000",
-    ]
-    nothing = dataclasses.replace(result, pearson=math.nan, centred=False, mean_rows=0)
-    assert "R_cos(W, phi_next)       nan" in str(nothing)
-    assert "raw" in str(nothing)
-
-
-SIGNATURE = signature_of(np.eye(4, dtype=np.int64) + 1)
-GOOD = np.arange(12.0).reshape(4, 3)
-
-
-def with_value(value: float) -> NDArray[np.float64]:
-    W = GOOD.copy()
-    W[2, 1] = value
-    return W
-
-
-@pytest.mark.parametrize(
-    ("W", "message"),
-    [
-        (GOOD[0], r"W: expected 2 dimensions \[V, d\], got shape \(3,\)"),
-        (GOOD[None], r"W: expected 2 dimensions \[V, d\], got shape \(1, 4, 3\)"),
-        (GOOD[:3], r"W: expected 4 rows, as phi_test has, got 3$"),
-        (
-            np.ones((6, 3)),
-            r"W: expected 4 rows, as phi_test has, got 6; "
-            r"rows beyond the tokenizer can be cut with W\[:4\]",
-        ),
-        (with_value(math.nan), "W: expected finite values, got nan in row 2"),
-        (with_value(-math.inf), "W: expected finite values, got -inf in row 2"),
-        (torch.from_numpy(with_value(math.inf)).half(), "W: .* got inf in row 2"),
-        (with_value(math.nan).astype(np.float16), "W: .* got nan in row 2"),
-    ],
-)
-def test_values_of_w_that_cannot_be_used(W: Any, message: str) -> None:
-    with pytest.raises(ArgumentError, match=message):
-        cosine_correlation(W, SIGNATURE)
-
-
-@pytest.mark.parametrize(
-    ("W", "got"),
-    [
-        (GOOD.astype(np.int64), "NumPy int64"),
-        (GOOD.astype(complex), "NumPy complex128"),
-        (torch.from_numpy(GOOD).int(), r"torch\.int32"),
-        (torch.from_numpy(GOOD).to(torch.complex64), r"torch\.complex64"),
-        (torch.from_numpy(GOOD).to_sparse(), r"torch\.float64, torch\.sparse_coo"),
-        (GOOD.tolist(), "list"),
-        (torch.nn.Embedding(4, 3), "Embedding"),
-        (None, "NoneType"),
-    ],
-)
-def test_types_of_w_that_cannot_be_used(W: Any, got: str) -> None:
-    expected = f"W: expected a dense torch tensor or NumPy array of real floats, got {got}$"
-    with pytest.raises(ArgumentTypeError, match=expected):
-        cosine_correlation(W, SIGNATURE)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"min_support": -1}, ArgumentError, "min_support: expected at least 0, got -1"),
-        ({"min_support": 2.5}, ArgumentTypeError, "min_support: expected an int, got float 2.5"),
-        ({"threads": 0}, ArgumentError, "threads: expected at least 1, got 0"),
-        ({"centre": 1}, ArgumentTypeError, "centre: expected a bool, got int 1"),
-        ({"backend": "gpu"}, BackendError, "backend: expected one of .*, got 'gpu'"),
-    ],
-)
-def test_other_arguments_that_cannot_be_used(
-    options: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        cosine_correlation(GOOD, SIGNATURE, **options)
-
-
-def test_signatures_that_cannot_be_used() -> None:
-    counts = ps.count(np.array([0, 1, 2, 3], np.uint16), vocab_size=4, backend="reference")
-    with pytest.raises(ArgumentTypeError, match=r"a Signature, got Counts; .*counts\.phi_next"):
-        cosine_correlation(GOOD, counts)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentTypeError, match=r"signature: expected a Signature, got ndarray$"):
-        cosine_correlation(GOOD, GOOD)  # type: ignore[arg-type]
-    damaged = dataclasses.replace(SIGNATURE, indices=SIGNATURE.indices + 1)
-    with pytest.raises(ArgumentError, match="signature: expected columns from 0 to 3, got 1 to 4"):
-        cosine_correlation(GOOD, damaged)
-
-
-def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("probsig_fast.alignment")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"needs torch.*probsig-fast\[torch\]"):
-        import probsig_fast.alignment  # noqa: F401
-
-
-def test_the_package_does_not_load_torch() -> None:
-    code = "import sys, probsig_fast; print('torch' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "False"

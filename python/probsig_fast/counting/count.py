@@ -88,7 +88,7 @@ def count(
         EosNeverOccursWarning: no token is `eos`.
 
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
-    `threads x chunk_tokens x 4` bytes and about three times the result.
+    `threads x chunk_tokens x 4` bytes and about twice the result.
     """
     threads = thread_count(threads)
     job = _Job.checked(
