@@ -30,7 +30,7 @@ from .plan import Chunk, Scanned, plan, scan_chunk
 
 #: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
 #: bytes a token, and for `Window` 12 for each of about half as many pairs.
-CHUNK_TOKENS = {Next: 2**25, Window: 3 * 2**22}
+CHUNK_TOKENS = {Next: 2**25, Window: 2**23}
 #: Below so many tokens a further chunk costs more than a further thread gains.
 SMALLEST_CHUNK = 2**20
 
