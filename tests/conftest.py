@@ -13,7 +13,7 @@ from hypothesis import settings
 from probsig_fast.errors import BackendError
 from probsig_fast.kernels import registry
 
-pytest.register_assert_rewrite("oracle")
+pytest.register_assert_rewrite("oracle", "stream_cases")
 
 settings.register_profile("local", deadline=None, max_examples=40)
 settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)

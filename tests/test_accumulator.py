@@ -51,7 +51,7 @@ def test_any_number_of_blocks(backend: str, rows: int, number: int, threads: int
             total.add(part)
         assert_same(total.result(), expected)
         if parts:
-            assert_same(add_blocks(parts, kernels, pool), expected)
+            assert_same(add_blocks(parts, rows, kernels, pool), expected)
 
 
 @pytest.mark.parametrize("relation", [ps.Next(), ps.Window(3, "harmonic", "symmetric")], ids=repr)

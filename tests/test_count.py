@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import warnings
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -18,56 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import check_counts, expect, saved_bytes
+from stream_cases import SIGNED, UNSIGNED, Case, cases, chunk_sizes
 
 import probsig_fast as ps
 from probsig_fast import accumulator
+from probsig_fast.counting import job
 from probsig_fast.errors import (
     ArgumentError,
     ArgumentTypeError,
-    EosNeverOccursWarning,
 )
-
-#: By its full name: `probsig_fast.counting.count` is the function.
-count_module = importlib.import_module("probsig_fast.counting.count")
-
-UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
-SIGNED = ("int8", "int16", "int32", "int64")
-
-
-@dataclass
-class Case:
-    """Tokens as `count` takes them, the same as documents for the oracle, and the rules."""
-
-    tokens: Any
-    documents: list[list[int]]
-    vocab_size: int
-    relation: ps.Next | ps.Window
-    rules: dict[str, Any]
-    offsets: list[int] | None = None
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.documents))
-
-    def count(self, **arguments: Any) -> ps.Counts:
-        """Counts; warns of an eos that never occurs exactly where it must."""
-        eos = self.rules.get("eos")
-        never = eos is not None and self.size and all(eos not in d for d in self.documents)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            counts = ps.count(
-                self.tokens,
-                self.relation,
-                vocab_size=self.vocab_size,
-                offsets=self.offsets,
-                **self.rules,
-                **arguments,
-            )
-        assert [w.category for w in caught] == [EosNeverOccursWarning] * bool(never)
-        return counts
-
-    def expected(self) -> oracle.Expected:
-        return expect(self.documents, self.relation, self.vocab_size, **self.rules)
 
 
 @st.composite
@@ -81,57 +37,15 @@ def relations(draw: st.DrawFn) -> ps.Next | ps.Window:
     return ps.Window(size, weighting, draw(st.sampled_from(["forward", "backward", "symmetric"])))
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    vocab_size = draw(st.integers(1, 6))
-    ignored = draw(st.lists(st.integers(-3, vocab_size + 3), max_size=3))
-    eos = draw(st.none() | st.integers(0, vocab_size - 1))
-    rules = {
-        "eos": eos,
-        "count_eos": eos is None or draw(st.booleans()),
-        "ignore_ids": ignored,
-        "sequence_length": draw(st.none() | st.integers(1, 7)),
-    }
-    alphabet = st.sampled_from(
-        [*range(vocab_size), *ignored, *([eos] * 2 if eos is not None else [])]
-    )
-    layout = draw(st.sampled_from(["stream", "offsets", "rows", "sequences"]))
-    tokens: Any
-    offsets = None
-    if layout == "rows":
-        width = draw(st.integers(1, 5))
-        documents = draw(st.lists(st.lists(alphabet, min_size=width, max_size=width), max_size=8))
-    elif layout == "stream":
-        documents = [draw(st.lists(alphabet, max_size=40))]
-    else:
-        documents = draw(st.lists(st.lists(alphabet, max_size=9), max_size=8))
-    negative = any(token < 0 for document in documents for token in document)
-    dtype = draw(st.sampled_from(SIGNED if negative else SIGNED + UNSIGNED))
-    if layout == "rows":
-        tokens = np.array(documents, dtype).reshape(-1, width)
-    elif layout == "sequences":
-        tokens = [draw(st.sampled_from([list, tuple, np.array]))(d) for d in documents]
-        tokens = [np.array(t, dtype) if isinstance(t, np.ndarray) else t for t in tokens]
-    else:
-        tokens = np.array([token for document in documents for token in document], dtype)
-    if layout == "offsets":
-        offsets = [0, *np.cumsum([len(d) for d in documents], dtype=int).tolist()]
-    return Case(tokens, documents, vocab_size, draw(relations()), rules, offsets)
-
-
-def chunk_sizes(size: int) -> list[int]:
-    return sorted({n for n in (1, 2, 3, size - 1, size, size + 1, 2**20) if n > 0})
-
-
 @settings(max_examples=150)
-@given(case=cases(), threads=st.sampled_from([1, 2, 5]), data=st.data())
+@given(case=cases(relations()), threads=st.sampled_from([1, 2, 5]), data=st.data())
 def test_any_stream(backend: str, case: Case, threads: int, data: st.DataObject) -> None:
     chunk_tokens = data.draw(st.sampled_from([None, *chunk_sizes(case.size)]))
     # So few tokens would otherwise never be spread over threads, nor their sums kept in ranges.
     small, ranges = data.draw(st.sampled_from([(2**16, 64), (1, 3)]))
     with (
         mock.patch.multiple(accumulator, _SMALL=small, RANGES=ranges),
-        mock.patch.object(count_module, "SMALLEST_CHUNK", data.draw(st.sampled_from([1, 7]))),
+        mock.patch.object(job, "SMALLEST_CHUNK", data.draw(st.sampled_from([1, 7]))),
     ):
         counts = case.count(backend=backend, threads=threads, chunk_tokens=chunk_tokens)
     check_counts(counts, case.expected())
@@ -334,8 +248,16 @@ def zipfian(size: int, vocab_size: int) -> np.ndarray:
             ArgumentTypeError,
             "chunk_tokens: expected an int, got float 1",
         ),
-        ({"relation": "next"}, ArgumentTypeError, "relation: expected Next() or Window(...), got"),
-        ({"relation": ps.Next}, ArgumentTypeError, "relation: expected Next() or Window(...), got"),
+        (
+            {"relation": "next"},
+            ArgumentTypeError,
+            "relation: expected Next(), Window(...), Prefix(...) or SameSequence(), got 'next'",
+        ),
+        (
+            {"relation": ps.Next},
+            ArgumentTypeError,
+            "relation: expected Next(), Window(...), Prefix(...) or SameSequence(), got <class ",
+        ),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

@@ -10,36 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel_support import DTYPES, RUNNING, check_block, chunks, dtypes
 
 from probsig_fast.kernels import reference, registry
-from probsig_fast.kernels.contract import Block, Kernels, Scan
-
-DTYPES = [np.uint16, np.uint32]
-dtypes = st.sampled_from(DTYPES)
+from probsig_fast.kernels.contract import Block, Chunk, Kernels, Scan
 
 
 @pytest.fixture(scope="session")
 def kernels(backend: str) -> Kernels:
     return registry.choose(backend).load()
-
-
-def as_dict(block: Block) -> dict[tuple[int, int], int]:
-    rows = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
-    cells = zip(rows.tolist(), block.indices.tolist(), strict=True)
-    return dict(zip(cells, block.data.tolist(), strict=True))
-
-
-def check_block(block: Block, expected: dict[tuple[int, int], int], rows: int) -> None:
-    assert isinstance(block, Block)
-    assert block.indptr.dtype == block.data.dtype == np.int64
-    assert block.indices.dtype == np.int32
-    assert block.indptr.size == rows + 1
-    assert block.indptr[0] == 0
-    assert block.indptr[-1] == block.indices.size == block.data.size
-    assert as_dict(block) == expected
-    # Canonical: sorted by row, then column, as a dictionary alone would not show.
-    assert list(as_dict(block)) == sorted(expected)
-    assert block.data.size == len(expected)
 
 
 def block_of(cells: dict[tuple[int, int], int], rows: int) -> Block:
@@ -105,36 +84,11 @@ def test_scan_of_long_streams(kernels: Kernels, dtype: Any, size: int) -> None:
 # Pairs
 
 
-@st.composite
-def chunks(draw: st.DrawFn) -> dict[str, Any]:
-    """What a planner may hand to a pair kernel: runs in order, some tokens in none of them."""
-    vocab_size = draw(st.integers(1, 9))
-    tokens = draw(st.lists(st.integers(0, vocab_size - 1), max_size=50))
-    core = draw(st.integers(0, len(tokens)))
-    edges = sorted(draw(st.sets(st.integers(0, len(tokens)), max_size=10)))
-    runs = [
-        (a, b - draw(st.integers(0, min(1, b - a - 1))))
-        for a, b in pairwise(edges)
-        if draw(st.integers(0, 4))
-    ]
-    inside = Counter(tokens[i] for a, b in runs for i in range(a, min(b, core)))
-    slack = draw(st.integers(0, 2))  # "at least the number of x among the core's runs"
-    dtype = draw(dtypes)
-    return {
-        "tokens": np.array(tokens, dtype),
-        "core": core,
-        "run_starts": np.array([a for a, _ in runs], np.int64),
-        "run_ends": np.array([b for _, b in runs], np.int64),
-        "histogram": np.array([inside[t] + slack for t in range(vocab_size)], np.int64),
-        "cancel": np.zeros(1, np.uint8),
-    }
-
-
-def pairs_of(chunk: dict[str, Any], weights: list[int]) -> dict[tuple[int, int], int]:
-    tokens = chunk["tokens"].tolist()
+def pairs_of(chunk: Chunk, weights: list[int]) -> dict[tuple[int, int], int]:
+    tokens = chunk.tokens.tolist()
     cells: Counter[tuple[int, int]] = Counter()
-    for begin, end in zip(chunk["run_starts"], chunk["run_ends"], strict=True):
-        for i in range(begin, min(end, chunk["core"])):
+    for begin, end in zip(chunk.run_starts, chunk.run_ends, strict=True):
+        for i in range(begin, min(end, chunk.core)):
             for distance, weight in enumerate(weights, 1):
                 if i + distance < end:
                     cells[tokens[i], tokens[i + distance]] += weight
@@ -142,34 +96,28 @@ def pairs_of(chunk: dict[str, Any], weights: list[int]) -> dict[tuple[int, int],
 
 
 @given(chunk=chunks())
-def test_next_pairs(kernels: Kernels, chunk: dict[str, Any]) -> None:
-    block = kernels.next_pairs(**chunk)
-    check_block(block, pairs_of(chunk, [1]), chunk["histogram"].size)
+def test_next_pairs(kernels: Kernels, chunk: Chunk) -> None:
+    block = kernels.next_pairs(chunk, RUNNING)
+    check_block(block, pairs_of(chunk, [1]), chunk.histogram.size)
 
 
 @given(
     chunk=chunks(),
     weights=st.lists(st.sampled_from([0, 1, 2, 2**31 - 1, 2**55]), min_size=1, max_size=8),
 )
-def test_window_pairs(kernels: Kernels, chunk: dict[str, Any], weights: list[int]) -> None:
-    block = kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))
-    check_block(block, pairs_of(chunk, weights), chunk["histogram"].size)
+def test_window_pairs(kernels: Kernels, chunk: Chunk, weights: list[int]) -> None:
+    block = kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)
+    check_block(block, pairs_of(chunk, weights), chunk.histogram.size)
 
 
-def zipfian_chunk(dtype: Any, vocab_size: int, size: int) -> dict[str, Any]:
+def zipfian_chunk(dtype: Any, vocab_size: int, size: int) -> Chunk:
     """Many short and a few long runs, a third of the tokens look-ahead."""
     rng = np.random.default_rng(vocab_size)
     tokens = np.minimum(rng.zipf(1.2, size) - 1, vocab_size - 1).astype(dtype)
     edges = np.unique(np.concatenate([[0, size], rng.integers(0, size // 2, size // 20)]))
     core = size * 2 // 3
-    return {
-        "tokens": tokens,
-        "core": core,
-        "run_starts": edges[:-1],
-        "run_ends": edges[1:],
-        "histogram": np.bincount(tokens[:core], minlength=vocab_size),
-        "cancel": np.zeros(1, np.uint8),
-    }
+    histogram = np.bincount(tokens[:core], minlength=vocab_size)
+    return Chunk(tokens, core, edges[:-1], edges[1:], histogram)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["uint16", "uint32"])
@@ -179,10 +127,10 @@ def test_pairs_of_a_long_chunk(
     kernels: Kernels, dtype: Any, vocab_size: int, weights: list[int]
 ) -> None:
     chunk = zipfian_chunk(dtype, vocab_size, 60_000)
-    expected = reference.window_pairs(**chunk, weights=np.array(weights))
-    got = [kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))]
+    expected = reference.window_pairs(chunk, np.array(weights), RUNNING)
+    got = [kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)]
     if weights == [1]:
-        got.append(kernels.next_pairs(**chunk))
+        got.append(kernels.next_pairs(chunk, RUNNING))
     for block in got:
         for name in ("indptr", "indices", "data"):
             assert (getattr(block, name) == getattr(expected, name)).all()
@@ -191,24 +139,24 @@ def test_pairs_of_a_long_chunk(
 def test_a_window_longer_than_any_run(kernels: Kernels) -> None:
     chunk = zipfian_chunk(np.uint16, 50, 300)
     weights = list(range(1, 400))
-    block = kernels.window_pairs(**chunk, weights=np.array(weights, np.int64))
+    block = kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)
     check_block(block, pairs_of(chunk, weights), 50)
 
 
 def test_inputs_are_not_written_to(kernels: Kernels) -> None:
     chunk = zipfian_chunk(np.uint32, 50, 1_000)
-    before = {name: np.copy(value) for name, value in chunk.items()}
-    for value in chunk.values():
+    before = [np.copy(value) for value in chunk]
+    for value in chunk:
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
-    kernels.scan(chunk["tokens"], chunk["core"], 50, np.array([3], np.uint32))
-    first = kernels.next_pairs(**chunk)
-    second = kernels.window_pairs(**chunk, weights=np.ones(3, np.int64))
+    kernels.scan(chunk.tokens, chunk.core, 50, np.array([3], np.uint32))
+    first = kernels.next_pairs(chunk, RUNNING)
+    second = kernels.window_pairs(chunk, np.ones(3, np.int64), RUNNING)
     for block in (first, second):
         for array in (block.indptr, block.indices, block.data):
             array.flags.writeable = False
     kernels.merge([first, second], 50)
-    assert all((chunk[name] == value).all() for name, value in before.items())
+    assert all(np.array_equal(*values) for values in zip(chunk, before, strict=True))
 
 
 # merge
@@ -233,7 +181,8 @@ def test_merge(kernels: Kernels, tables: list[dict[tuple[int, int], int]]) -> No
 def test_merge_of_row_ranges(kernels: Kernels) -> None:
     chunk = zipfian_chunk(np.uint16, 5_000, 40_000)
     blocks = [
-        reference.next_pairs(**{**chunk, "core": core}) for core in (100, 20_000, 20_000, 39_000)
+        reference.next_pairs(chunk._replace(core=core), RUNNING)
+        for core in (100, 20_000, 20_000, 39_000)
     ]
     expected = reference.merge(blocks, 5_000)
     assert expected.data.sum() == sum(block.data.sum() for block in blocks)

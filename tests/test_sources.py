@@ -133,7 +133,7 @@ MEMORY_ERRORS = [
     (7, {}, ArgumentTypeError, "tokens: expected an integer array, a path, a glob or an iterable"),
     ([[0.5]], {}, ArgumentTypeError, "tokens: expected integers, got float64 as sequence 0"),
     ([[0], [True]], {}, ArgumentTypeError, "tokens: expected integers, got bool as sequence 1"),
-    ([[0], None], {}, ArgumentTypeError, "tokens: expected an integer array, a path, or an itera"),
+    ([[0], None], {}, ArgumentTypeError, "tokens: expected an integer array or a list of ids, g"),
     ([[0], b"x"], {}, ArgumentTypeError, "tokens: expected sequences of token ids, got bytes as"),
     ([[0], [[1]]], {}, SourceError, "tokens: expected 1-D sequences, got 2-D as sequence 1"),
     ([[[1], [2, 3]]], {}, SourceError, "tokens: expected a flat list of ids, got sequence 0"),

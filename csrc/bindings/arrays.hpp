@@ -10,6 +10,7 @@
 #include "core/block.hpp"
 #include "core/views.hpp"
 #include "cpu/gram.hpp"
+#include "cpu/spans.hpp"
 
 namespace probsig {
 
@@ -28,15 +29,23 @@ Span<T> as_span(const py::array& array, const char* name) {
   return {static_cast<const T*>(array.data()), static_cast<std::int64_t>(array.size())};
 }
 
-template <class T>
-py::array_t<T> to_numpy(PodVector<T>&& vector) {
-  const std::int64_t size = vector.size();
+// `T` may be the type of all members of the vector's.
+template <class T, class Element>
+py::array_t<T> to_numpy_as(PodVector<Element>&& vector) {
+  static_assert(sizeof(Element) % sizeof(T) == 0);
+  const auto each = static_cast<std::int64_t>(sizeof(Element) / sizeof(T));
+  const std::int64_t size = vector.size() * each;
   if (size == 0) return py::array_t<T>(0);
   auto memory = std::make_unique<Memory>(std::move(vector).release());
   const T* data = static_cast<const T*>(memory->data());
   py::capsule owner(memory.get(), [](void* owned) { delete static_cast<Memory*>(owned); });
   memory.release();  // the capsule's now
   return py::array_t<T>(size, data, owner);
+}
+
+template <class T>
+py::array_t<T> to_numpy(PodVector<T>&& vector) {
+  return to_numpy_as<T>(std::move(vector));
 }
 
 // Row pointers must rise within the entries.
@@ -88,6 +97,40 @@ inline py::tuple to_tuple(BlockBuilder&& block) {
                         to_numpy(std::move(block.data)));
 }
 
+// Bounds as their numbers one after the other; they go out as they came in.
+inline Span<Bounds> as_bounds(const py::array& numbers) {
+  const auto span = as_span<std::uint32_t>(numbers, "bounds");
+  if (span.size % 2 != 0) throw py::value_error("bounds: expected pairs");
+  return {reinterpret_cast<const Bounds*>(span.data), span.size / 2};
+}
+
+inline py::tuple to_tuple(GroupedSpans&& spans) {
+  auto memory = to_numpy(std::move(spans.indptr));
+  return py::make_tuple(std::move(memory), to_numpy_as<std::uint32_t>(std::move(spans.bounds)));
+}
+
+// Where spans lie is checked here, O(spans); ids are the caller's to keep below the columns.
+template <class Id>
+SpansView<Id> as_spans(const py::array& ids, const py::array& id_weights, const py::array& indptr,
+                       const py::array& bounds, const py::array& span_weights,
+                       const py::array& head_ids, const py::array& head_bits) {
+  SpansView<Id> spans{as_span<Id>(ids, "ids"), as_span<std::int64_t>(id_weights, "id_weights"),
+                      as_span<std::int64_t>(indptr, "indptr"), as_bounds(bounds),
+                      as_span<std::int64_t>(span_weights, "span_weights"),
+                      {as_span<Id>(head_ids, "head_ids"),
+                       as_span<std::uint64_t>(head_bits, "head_bits")}};
+  const auto& heads = spans.heads;
+  if (heads.bits.size != heads.groups() * kLanes * heads.words()) {
+    throw py::value_error("head_ids, head_bits: expected whole groups of heads");
+  }
+  check_rows(spans.indptr, spans.bounds.size, spans.bounds.size);
+  if ((spans.id_weights.size != 0 && spans.id_weights.size != spans.ids.size) ||
+      (spans.span_weights.size != 0 && spans.span_weights.size != spans.bounds.size)) {
+    throw py::value_error("id_weights, span_weights: expected one for each, or none");
+  }
+  return spans;
+}
+
 inline CancelFlag as_flag(const py::array& cancel) {
   const auto flag = as_span<std::uint8_t>(cancel, "cancel");
   if (flag.size != 1) throw py::value_error("cancel: expected one element");
@@ -95,6 +138,22 @@ inline CancelFlag as_flag(const py::array& cancel) {
 }
 
 // Runs must lie in order within the tokens: kernels read there unchecked.
+inline void check_runs(Span<std::int64_t> starts, Span<std::int64_t> ends, std::int64_t tokens) {
+  if (starts.size != ends.size) {
+    throw py::value_error("run_starts, run_ends: expected as many of both");
+  }
+  std::int64_t position = 0;
+  for (std::int64_t run = 0; run < starts.size; ++run) {
+    if (starts[run] < position || ends[run] < starts[run]) {
+      throw py::value_error("run_starts, run_ends: expected to rise, without overlap");
+    }
+    position = ends[run];
+  }
+  if (position > tokens) {
+    throw py::value_error("run_ends: expected none beyond the tokens");
+  }
+}
+
 template <class Token>
 Chunk<Token> as_chunk(const py::array& tokens, std::int64_t core, const py::array& run_starts,
                       const py::array& run_ends, const py::array& histogram) {
@@ -105,19 +164,7 @@ Chunk<Token> as_chunk(const py::array& tokens, std::int64_t core, const py::arra
   if (core < 0 || core > chunk.tokens.size || chunk.tokens.size > (std::int64_t{1} << 32) - 1) {
     throw py::value_error("core: expected from 0 to the number of tokens, below 2^32");
   }
-  if (chunk.run_starts.size != chunk.run_ends.size) {
-    throw py::value_error("run_starts, run_ends: expected as many of both");
-  }
-  std::int64_t position = 0;
-  for (std::int64_t run = 0; run < chunk.run_starts.size; ++run) {
-    if (chunk.run_starts[run] < position || chunk.run_ends[run] < chunk.run_starts[run]) {
-      throw py::value_error("run_starts, run_ends: expected to rise, without overlap");
-    }
-    position = chunk.run_ends[run];
-  }
-  if (position > chunk.tokens.size) {
-    throw py::value_error("run_ends: expected none beyond the tokens");
-  }
+  check_runs(chunk.run_starts, chunk.run_ends, chunk.tokens.size);
   return chunk;
 }
 

@@ -15,6 +15,7 @@
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"
 #include "cpu/scan.hpp"
+#include "cpu/spans.hpp"
 
 namespace probsig {
 namespace {
@@ -58,6 +59,88 @@ py::tuple bind_window_pairs(const py::array& tokens, std::int64_t core,
   auto block = [&] {
     py::gil_scoped_release release;
     return window_pairs(chunk, each, flag);
+  }();
+  return to_tuple(std::move(block));
+}
+
+template <class Token>
+py::tuple bind_prefix_spans(const py::array& tokens, std::int64_t core, const py::array& run_starts,
+                            const py::array& run_ends, const py::array& histogram,
+                            std::int64_t length, const py::array& cancel) {
+  const auto chunk = as_chunk<Token>(tokens, core, run_starts, run_ends, histogram);
+  if (length < 1) throw py::value_error("length: expected at least 1");
+  const auto flag = as_flag(cancel);
+  auto spans = [&] {
+    py::gil_scoped_release release;
+    return prefix_spans(chunk, length, flag);
+  }();
+  return to_tuple(std::move(spans));
+}
+
+template <class Token>
+py::tuple bind_sequence_sets(const py::array& tokens, const py::array& run_starts,
+                             const py::array& run_ends, std::int64_t vocab_size, bool multiplicity,
+                             const py::array& cancel) {
+  const auto all = as_span<Token>(tokens, "tokens");
+  const auto starts = as_span<std::int64_t>(run_starts, "run_starts");
+  const auto ends = as_span<std::int64_t>(run_ends, "run_ends");
+  if (vocab_size < 1) throw py::value_error("vocab_size: expected at least 1");
+  check_runs(starts, ends, all.size);
+  const auto flag = as_flag(cancel);
+  auto sets = [&] {
+    py::gil_scoped_release release;
+    return sequence_sets(all, starts, ends, vocab_size, multiplicity, flag);
+  }();
+  return py::make_tuple(to_numpy(std::move(sets.indptr)), to_numpy(std::move(sets.ids)),
+                        to_numpy(std::move(sets.multiplicity)));
+}
+
+template <class Id>
+py::tuple bind_group_spans(const py::array& rows, const py::array& bounds, std::int64_t n_rows) {
+  const auto ids = as_span<Id>(rows, "rows");
+  const auto spans = as_bounds(bounds);
+  if (n_rows < 0) throw py::value_error("n_rows: expected at least 0");
+  if (spans.size != ids.size) throw py::value_error("rows, bounds: expected as many of both");
+  auto grouped = [&] {
+    py::gil_scoped_release release;
+    return group_spans(ids, spans, n_rows);
+  }();
+  return to_tuple(std::move(grouped));
+}
+
+template <class Id>
+py::tuple bind_set_spans(const py::array& indptr, const py::array& ids, std::int64_t vocab_size) {
+  const auto rows = as_span<std::int64_t>(indptr, "indptr");
+  const auto all = as_span<Id>(ids, "ids");
+  if (vocab_size < 1) throw py::value_error("vocab_size: expected at least 1");
+  check_rows(rows, all.size, all.size);
+  auto sets = [&] {
+    py::gil_scoped_release release;
+    return set_spans(rows, all, vocab_size);
+  }();
+  return py::make_tuple(to_numpy(std::move(sets.ids)), to_tuple(std::move(sets.spans)),
+                        to_numpy(std::move(sets.head_ids)), to_numpy(std::move(sets.head_bits)));
+}
+
+using SpansArrays =
+    std::tuple<py::array, py::array, py::array, py::array, py::array, py::array, py::array>;
+
+template <class Id>
+py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t columns,
+                         std::int64_t row_begin, std::int64_t row_end, const py::array& cancel) {
+  std::vector<SpansView<Id>> parts;
+  for (const auto& each : arrays) parts.push_back(std::apply(as_spans<Id>, each));
+  if (parts.empty()) throw py::value_error("parts: expected at least one");
+  if (columns < 1) throw py::value_error("columns: expected at least 1");
+  for (const auto& part : parts) {
+    if (row_begin < 0 || row_end < row_begin || row_end >= part.indptr.size) {
+      throw py::value_error("row_begin, row_end: expected within the rows of every part");
+    }
+  }
+  const auto flag = as_flag(cancel);
+  auto block = [&] {
+    py::gil_scoped_release release;
+    return span_sums(parts, columns, row_begin, row_end, flag);
   }();
   return to_tuple(std::move(block));
 }
@@ -132,6 +215,16 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("next_pairs_uint32", &bind_next_pairs<std::uint32_t>);
   m.def("window_pairs_uint16", &bind_window_pairs<std::uint16_t>);
   m.def("window_pairs_uint32", &bind_window_pairs<std::uint32_t>);
+  m.def("prefix_spans_uint16", &bind_prefix_spans<std::uint16_t>);
+  m.def("prefix_spans_uint32", &bind_prefix_spans<std::uint32_t>);
+  m.def("sequence_sets_uint16", &bind_sequence_sets<std::uint16_t>);
+  m.def("sequence_sets_uint32", &bind_sequence_sets<std::uint32_t>);
+  m.def("set_spans_uint16", &bind_set_spans<std::uint16_t>);
+  m.def("set_spans_uint32", &bind_set_spans<std::uint32_t>);
+  m.def("group_spans_uint16", &bind_group_spans<std::uint16_t>);
+  m.def("group_spans_uint32", &bind_group_spans<std::uint32_t>);
+  m.def("span_sums_uint16", &bind_span_sums<std::uint16_t>);
+  m.def("span_sums_uint32", &bind_span_sums<std::uint32_t>);
   m.def("merge", &bind_merge);
   m.def("column_sums", &bind_column_sums);
   m.def("gram_squares", &bind_gram_squares);

@@ -17,6 +17,10 @@ struct BlockBuilder {
     indptr.push_back(0);
   }
 
+  void reserve(std::int64_t entries) {
+    indices.reserve_more(entries);
+    data.reserve_more(entries);
+  }
   void extend(std::int64_t entries) {
     indices.extend(entries);
     data.extend(entries);

@@ -135,6 +135,7 @@ class PodVector {
 
  public:
   std::int64_t size() const { return size_; }
+  T* data() { return data_; }
 
   // Room for `count` more elements; returns where they start. `extend` then says how many came.
   T* reserve_more(std::int64_t count) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "block.hpp"
+#include "sorted_bits.hpp"
 
 namespace probsig {
 
@@ -17,8 +18,7 @@ class RowAccumulator {
       : columns_(columns),
         sums_(static_cast<std::size_t>(columns), 0),
         touched_(static_cast<std::size_t>(columns) + 1),
-        occupied_(static_cast<std::size_t>(columns + 63) / 64, 0),
-        occupied_words_(static_cast<std::size_t>(columns + 4095) / 4096, 0) {}
+        occupied_(columns) {}
 
   // Whether a row of so many additions is better summed by `add_dense` alone: that saves the
   // bookkeeping of each, and pays a look at every column in the end.
@@ -60,49 +60,22 @@ class RowAccumulator {
     const auto k = static_cast<std::int64_t>(count_);
     std::int32_t* indices = block.indices.reserve_more(k);
     std::int64_t* data = block.data.reserve_more(k);
-    for (std::size_t i = 0; i < count_; ++i) mark(touched_[i]);
-    for (std::size_t top = 0; top < occupied_words_.size(); ++top) {
-      take_bits(occupied_words_[top], top, [&](std::size_t word) {
-        take_bits(occupied_[word], word, [&](std::size_t column) {
-          *indices++ = static_cast<std::int32_t>(column);
-          *data++ = static_cast<std::int64_t>(sums_[column]);
-          sums_[column] = 0;
-        });
-      });
-    }
+    for (std::size_t i = 0; i < count_; ++i) occupied_.mark(touched_[i]);
+    occupied_.take([&](std::size_t column) {
+      *indices++ = static_cast<std::int32_t>(column);
+      *data++ = static_cast<std::int64_t>(sums_[column]);
+      sums_[column] = 0;
+    });
     block.extend(k);
     count_ = 0;
   }
 
  private:
-  // Two levels of bits put the touched columns in order: a sort would branch unpredictably.
-  void mark(std::uint32_t column) {
-    occupied_[column / 64] |= std::uint64_t{1} << (column % 64);
-    occupied_words_[column / 4096] |= std::uint64_t{1} << (column / 64 % 64);
-  }
-
-  // visit(64 * index + bit) for each bit of `bits`, ascending; clears them.
-  template <class Visit>
-  static void take_bits(std::uint64_t& bits, std::size_t index, Visit visit) {
-    for (; bits != 0; bits &= bits - 1) visit(index * 64 + lowest_bit(bits));
-  }
-
-  static std::size_t lowest_bit(std::uint64_t bits) {
-#if defined(__GNUC__) || defined(__clang__)
-    return static_cast<std::size_t>(__builtin_ctzll(bits));
-#else
-    std::size_t bit = 0;
-    while ((bits >> bit & 1) == 0) ++bit;
-    return bit;
-#endif
-  }
-
   std::int64_t columns_;
   std::vector<Count> sums_;
   std::vector<std::uint32_t> touched_;
   std::size_t count_ = 0;
-  std::vector<std::uint64_t> occupied_;        // a bit a column
-  std::vector<std::uint64_t> occupied_words_;  // a bit a word of occupied_
+  SortedBits occupied_;
 };
 
 }  // namespace probsig

@@ -1,19 +1,25 @@
 """Exact, fast token co-occurrence counts, probability signatures and embedding alignment."""
 
-from .counting import count
+from .counting import count, count_labelled
 from .counts import Counts, Neighbour
 from .kernels.registry import show_backends
-from .relations import Next, Window
+from .labelled import Companion, LabelledCounts
+from .relations import Next, Prefix, SameSequence, Window
 from .signature import Signature
 from .version import __version__
 
 __all__ = [
+    "Companion",
     "Counts",
+    "LabelledCounts",
     "Neighbour",
     "Next",
+    "Prefix",
+    "SameSequence",
     "Signature",
     "Window",
     "__version__",
     "count",
+    "count_labelled",
     "show_backends",
 ]

@@ -50,8 +50,8 @@ class Accumulator:
         """The sum; the accumulator is empty afterwards."""
         self._merge()
         sums = [blocks[0] for blocks in self._ranges if blocks]
-        self._ranges = []  # so that _stack holds the only references
-        return _stack(sums) if sums else empty_block(self._columns)
+        self._ranges = []  # so that `stack` holds the only references
+        return stack(sums) if sums else empty_block(self._columns)
 
     def _merge(self) -> None:
         unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]
@@ -61,27 +61,27 @@ class Accumulator:
         self._waiting = 0
 
     def _merge_range(self, index: int) -> None:
-        self._ranges[index] = [_merged(self._ranges[index], self._columns, self._kernels)]
+        self._ranges[index] = [merged(self._ranges[index], self._columns, self._kernels)]
 
 
 def empty_block(rows: int) -> Block:
     return Block(np.zeros(rows + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
 
 
-def add_blocks(blocks: list[Block], kernels: Kernels, pool: WorkerPool) -> Block:
-    """The sum of square blocks of one size.
+def add_blocks(blocks: list[Block], columns: int, kernels: Kernels, pool: WorkerPool) -> Block:
+    """The sum of blocks of one shape.
 
     Raises:
         CountOverflowError: a sum past 2^63 - 1.
         CountsFileError: an index outside the columns, or a count below 1.
     """
-    columns = blocks[0].indptr.size - 1
     cuts = _row_cuts(blocks, pool)
     pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
-    return _stack(list(pool.map(lambda parts: _merged(list(parts), columns, kernels), pieces)))
+    return stack(list(pool.map(lambda parts: merged(list(parts), columns, kernels), pieces)))
 
 
-def _merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
+def merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
+    """The sum of blocks, its failures told as the package's own; as `add_blocks` raises."""
     try:
         return kernels.merge(blocks, columns)
     except OverflowError as error:
@@ -108,7 +108,7 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
     return pieces
 
 
-def _stack(parts: list[Block]) -> Block:
+def stack(parts: list[Block]) -> Block:
     """Row ranges one below the other; empties the list, to free each part once it is copied."""
     if len(parts) == 1:
         return parts[0]

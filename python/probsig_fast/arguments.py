@@ -28,6 +28,12 @@ def integer(argument: str, value: Any, low: int | None = None, high: int | None 
     return result
 
 
+def check_id(argument: str, value: Any, size: int) -> None:
+    """Raises ArgumentError, ArgumentTypeError: no id from 0 to `size` - 1."""
+    if not 0 <= integer(argument, value) < size:
+        raise ArgumentError(f"{argument}: expected an id from 0 to {size - 1}, got {value}")
+
+
 def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A view of `array` that cannot be written through."""
     view = array.view()

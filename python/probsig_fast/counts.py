@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import counts_file, sums
-from .accumulator import add_blocks
+from . import counts_file, counts_folder, sums
 from .arguments import integer
 from .boundaries import Boundaries
-from .errors import ArgumentError, ArgumentTypeError, CountsFileError, MergeError
-from .kernels.contract import Block, Kernels
+from .conditionals import conditional
+from .counts_file import Layout, TableShape
+from .csr import Csr, Entries, scipy_csr
+from .errors import ArgumentError, CountsFileError
+from .kernels.contract import Kernels
 from .kernels.registry import choose
-from .pool import WorkerPool, thread_count
-from .relations import Next, Relation, relation_from_dict
-from .signature import Signature, check_min_support
-from .table import Table
+from .merging import check_mergeable, merge_provenance, merge_tables, merge_third_order
+from .relations import Next, Prefix, Relation, SameSequence, Window, relation_from_dict
+from .signature import Signature
+from .table import Table, table_of
+from .third_order import ThirdOrder, checked_focus
 from .token_strings import token_strings
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
 class Neighbour(NamedTuple):
@@ -43,6 +49,8 @@ class Counts(Table):
         boundaries: the rules by which sequences were cut.
         unigram: int64 [V], how often each token was counted.
         n_sequences: non-empty sequences.
+        label_count: int64 [V], for `Prefix`: samples with each label; see `n_out`.
+        third: for `Prefix` counted with `focus`; see `third_order`.
         provenance: where the counts come from: sources, backend, time, versions. Not compared.
         token_strings: readable tokens [V]; see `with_tokens`.
 
@@ -53,6 +61,8 @@ class Counts(Table):
     boundaries: Boundaries
     unigram: NDArray[np.int64]
     n_sequences: int
+    label_count: NDArray[np.int64] | None = None
+    third: ThirdOrder | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     token_strings: Sequence[str] | None = None
 
@@ -69,26 +79,75 @@ class Counts(Table):
         provenance: Mapping[str, Any] | None = None,
         kernels: Kernels | None = None,
     ) -> Counts:
-        """Counts from canonical CSR arrays; the marginals are summed here, by `kernels` or those
-        of the chosen backend. O(nnz).
+        """Counts from canonical CSR arrays (for `SameSequence`, the upper triangle); the marginals
+        are summed here, by `kernels` or those of the chosen backend. O(nnz).
 
         Raises:
             CountOverflowError: the total is past 2^63 - 1.
         """
-        sums.checked_total(data)
         kernels = choose().load() if kernels is None else kernels
+        entries = Csr(indptr, indices, data, unigram.size)
+        table = table_of(entries, kernels, isinstance(relation, SameSequence))
+        return cls.from_table(table, relation, boundaries, unigram, n_sequences, provenance)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Table,
+        relation: Relation,
+        boundaries: Boundaries,
+        unigram: NDArray[np.int64],
+        n_sequences: int,
+        provenance: Mapping[str, Any] | None = None,
+        label_count: NDArray[np.int64] | None = None,
+        third: ThirdOrder | None = None,
+    ) -> Counts:
+        """As `from_arrays`, of entries wherever they are kept."""
         return cls(
-            indptr=indptr,
-            indices=indices,
-            stored=data,
-            row_sum=sums.row_sum(indptr, data),
-            column_sum=kernels.column_sums(indices, data, unigram.size),
+            entries=table.entries,
+            row_sum=table.row_sum,
+            column_sum=table.column_sum,
+            is_triangle=table.is_triangle,
             relation=relation,
             boundaries=boundaries,
             unigram=unigram,
             n_sequences=int(n_sequences),
+            label_count=label_count,
+            third=third,
             provenance=provenance or {},
         )
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.unigram.size
+
+    @property
+    def n_in(self) -> NDArray[np.int64]:
+        """N_x^in, int64 [V], times `weight_scale`: samples (`Prefix`) or sequences
+        (`SameSequence`) that hold x; for pairs the row sums."""
+        if self.is_triangle:
+            return self.entries.diagonal()
+        return self.row_sum
+
+    @property
+    def n_out(self) -> NDArray[np.int64]:
+        """N_nu^out, int64 [V], times `weight_scale`: samples with label nu (`Prefix`); for pairs
+        the column sums; for `SameSequence` as `n_in`."""
+        if self.is_triangle:
+            return self.n_in
+        return self.column_sum if self.label_count is None else self.label_count
+
+    @property
+    def n_samples(self) -> int:
+        """N: positions with a token before them (`Prefix`), sequences (`SameSequence`), else the
+        total."""
+        return self.n_sequences if self.is_triangle else int(self.n_out.sum())
+
+    @property
+    def focus(self) -> tuple[int, ...]:
+        """The tokens that third-order counts are there for."""
+        return self.third.focus if self.third else ()
 
     @property
     def weight_scale(self) -> int:
@@ -109,9 +168,12 @@ class Counts(Table):
         """Equal in all that a counts file holds; provenance and strings do not matter."""
         if not isinstance(other, Counts):
             return NotImplemented
-        theirs = other._arrays()
-        return self._rules() == other._rules() and all(
-            np.array_equal(array, theirs[name]) for name, array in self._arrays().items()
+        mine, theirs = self._vectors(), other._vectors()
+        return (
+            self._rules() == other._rules()
+            and mine.keys() == theirs.keys()
+            and all(np.array_equal(array, theirs[name]) for name, array in mine.items())
+            and self.same_as(other)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -188,7 +250,7 @@ class Counts(Table):
         Raises:
             ArgumentError: the counts are not of `Next()`.
         """
-        self._require_next("phi_next", "row_conditional")
+        self._require(Next, "phi_next")
         return self._rows("phi_next", "next | token", min_support)
 
     def psi_pre(self, min_support: int = 0) -> Signature:
@@ -199,15 +261,84 @@ class Counts(Table):
         Raises:
             ArgumentError: the counts are not of `Next()`.
         """
-        self._require_next("psi_pre", "column_conditional")
+        self._require(Next, "psi_pre")
         return self._columns("psi_pre", "previous | token", min_support)
 
+    def phi_y(self, min_support: int = 0) -> Signature:
+        """phi_x^y[nu] = P(y = nu | x in X) = N[x, nu] / n_in[x] (arXiv 2509.20124).
+
+        Rows x [V], columns nu [V]. Shares the counts' memory.
+
+        Raises:
+            ArgumentError: the counts are not of `Prefix`.
+        """
+        self._require(Prefix, "phi_y")
+        return self._rows("phi_y", "label | token in prefix", min_support)
+
+    def psi_X(self, min_support: int = 0) -> Signature:
+        """psi_nu^X[x] = P(x in X | y = nu) = N[x, nu] / n_out[nu] (arXiv 2509.20124).
+
+        Rows nu [V], columns x [V]; a row sums to the mean size of its samples' sets. O(nnz) time
+        and memory: the counts are transposed.
+
+        Raises:
+            ArgumentError: the counts are not of `Prefix`.
+        """
+        self._require(Prefix, "psi_X")
+        return self._columns("psi_X", "token in prefix | label", min_support)
+
+    def phi_X(self, min_support: int = 0) -> Signature:
+        """phi_x^X[x'] = P(x' in X | x in X) = N[x, x'] / n_in[x] (arXiv 2509.20124).
+
+        Rows x [V], columns x' [V], of both halves; a row sums to the mean size of the sets that
+        hold x. O(nnz) time and memory.
+
+        Raises:
+            ArgumentError: the counts are not of `SameSequence()`.
+        """
+        self._require(SameSequence, "phi_X")
+        return self._signature(
+            "phi_X", "token in sequence | token", self.whole(), self.n_in, min_support
+        )
+
+    def third_order(self, token: int) -> scipy.sparse.csr_array:
+        """N_{x,nu,x'} of one token x of `focus`: int64 CSR [V, V], rows nu, columns x'.
+
+        Raises:
+            ArgumentError: a token that the counts were not made with as `focus`.
+        """
+        return scipy_csr(self._third("third_order").of(token))
+
+    def phi_X_given_y(self, token: int, min_support: int = 0) -> Signature:
+        """phi_x^{X|y}[nu, x'] = P(x' in X | x in X, y = nu) = N_{x,nu,x'} / N[x, nu] for one
+        token x of `focus` (arXiv 2509.20124). Rows nu [V], columns x' [V].
+
+        Raises:
+            ArgumentError: a token that the counts were not made with as `focus`.
+        """
+        rows = self._third("phi_X_given_y").of(token)
+        support = np.zeros(self.vocab_size, np.int64)
+        labels, counts = self.row(token)
+        support[labels] = counts
+        condition = f"token in prefix | {token} in prefix, label"
+        return self._signature("phi_X_given_y", condition, rows, support, min_support)
+
     def row_conditional(self, min_support: int = 0) -> Signature:
-        """P(y | x) = N[x, y] / sum N[x, :]: for a window, the weighted share of y near x."""
+        """P(y | x) = N[x, y] / sum N[x, :]: for a window, the weighted share of y near x.
+
+        Raises:
+            ArgumentError: the counts are of sets, whose rows sum to no number of samples.
+        """
+        self._require_pairs("row_conditional")
         return self._rows("row_conditional", "column | row", min_support)
 
     def column_conditional(self, min_support: int = 0) -> Signature:
-        """P(x | y) = N[x, y] / sum N[:, y], one row for each y. O(nnz) time and memory."""
+        """P(x | y) = N[x, y] / sum N[:, y], one row for each y. O(nnz) time and memory.
+
+        Raises:
+            ArgumentError: the counts are of sets, whose columns sum to no number of samples.
+        """
+        self._require_pairs("column_conditional")
         return self._columns("column_conditional", "row | column", min_support)
 
     # Handing on
@@ -247,80 +378,109 @@ class Counts(Table):
             CountsFileError: entries that contradict their marginals (a damaged file).
         """
         counts = list(counts)
-        for each in counts:
-            if not isinstance(each, Counts):
-                raise ArgumentTypeError(f"counts: expected Counts, got {type(each).__name__}")
-        if not counts:
-            raise ArgumentError("counts: expected at least one, got none")
-        _check_same_rules(counts)
+        check_mergeable(counts, cls)
         kernels = choose(backend).load()
-        blocks = [Block(each.indptr, each._safe_indices, each.data) for each in counts]
-        with WorkerPool(thread_count(None)) as pool:
-            block = add_blocks(blocks, kernels, pool)
-        merged = cls.from_arrays(
-            counts[0].relation,
-            counts[0].boundaries,
-            block.indptr,
-            block.indices,
-            block.data,
-            sums.exact_sum([each.unigram for each in counts]),
-            sum(each.n_sequences for each in counts),
-            {"merged": [part for each in counts for part in _parts(each.provenance)]},
-            kernels,
+        labels = [each.label_count for each in counts if each.label_count is not None]
+        table = merge_tables(counts, kernels)
+        return cls(
+            entries=table.entries,
+            row_sum=table.row_sum,
+            column_sum=table.column_sum,
+            is_triangle=table.is_triangle,
+            relation=counts[0].relation,
+            boundaries=counts[0].boundaries,
+            unigram=sums.exact_sum([each.unigram for each in counts]),
+            n_sequences=sum(each.n_sequences for each in counts),
+            label_count=sums.exact_sum(labels) if labels else None,
+            third=merge_third_order([each.third for each in counts], kernels),
+            provenance=merge_provenance([each.provenance for each in counts]),
+            token_strings=next((c.token_strings for c in counts if c.token_strings), None),
         )
-        for name in ("row_sum", "column_sum"):
-            expected = sums.exact_sum([getattr(each, name) for each in counts])
-            if not np.array_equal(getattr(merged, name), expected):
-                raise CountsFileError(f"counts: entries do not add up to their {name}: damaged")
-        strings = next((each.token_strings for each in counts if each.token_strings), None)
-        return replace(merged, token_strings=strings)
 
     def save(self, path: str | Path) -> Path:
-        """Write one `.safetensors` file, and the provenance beside it as `.json`.
+        """Write one `.safetensors` file, and the provenance beside it as `.json`; at a path without
+        a suffix, a new or empty folder with a file for each row range.
 
-        The same counts give the same bytes. The file is there whole or not at all.
+        The same counts give the same bytes, wherever they were kept; only a folder in which they
+        were counted may be divided otherwise. A file is there whole or not at all; a folder is
+        counts once its index is there, the last file to be written. Of counts that are kept in a
+        folder, one row range is in memory at a time.
 
         Raises:
-            ArgumentError: the path does not end in `.safetensors`, or its folder is missing.
+            ArgumentError: the path has another suffix, its folder is missing, or it is a folder
+                that holds something else.
         """
         path = Path(path)
-        counts_file.write(path, self._arrays(), self._rules(), self.provenance)
+        rules, vectors = self._rules(), self._vectors()
+        if counts_folder.is_folder(path, self.entries):
+            counts_folder.write(path, self, vectors, rules, self.provenance)
+        else:
+            arrays = vectors | counts_file.table_vectors(self) | counts_file.table_streams(self)
+            counts_file.write(path, arrays, rules, self.provenance)
         return path
 
     @classmethod
     def load(cls, path: str | Path, verify: bool = False) -> Counts:
-        """Open a counts file, memory-mapped: O(V), whatever the number of pairs.
+        """Open a counts file, memory-mapped, or a folder of row ranges, which are opened when they
+        are needed: O(V), whatever the number of pairs.
 
-        The header, all sizes and the row pointers are checked. `verify=True` reads everything and
+        The headers, all sizes and the row pointers are checked. `verify=True` reads everything and
         checks also that indices are sorted and in range, that counts are positive, and that they
         add up to the marginals.
 
         Raises:
+            ArgumentError: the path names neither.
             FileNotFoundError: no such file.
             CountsFileError: damaged, truncated, of a newer format, or no counts file.
         """
-        path = Path(path)
-        arrays, rules, provenance = counts_file.read(path, verify)
-        try:
-            relation = relation_from_dict(rules["relation"])
-            boundaries = Boundaries.checked(rules["vocab_size"], **rules["boundaries"])
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise CountsFileError(f"{path}: expected the rules of counts, got {rules}") from error
-        counts = cls(
-            stored=arrays.pop("data"),
-            relation=relation,
-            boundaries=boundaries,
-            n_sequences=int(arrays.pop("n_sequences")[0]),
-            provenance=provenance,
-            **arrays,  # type: ignore[arg-type]  # the rest are attributes by the same names
-        )
+        path, entries = Path(path), None
+        if path.is_dir():
+            arrays, rules, provenance, entries = counts_folder.read(path, _layout, verify)
+            path /= counts_folder.INDEX
+        else:
+            arrays, rules, provenance = counts_file.read(path, None, _layout, verify)
+        counts = cls._loaded(path, arrays, rules, entries, provenance)
         if counts._rules() != rules:
             raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")
-        if verify and isinstance(relation, Next) and not counts._unigram_fits():
+        if verify and isinstance(counts.relation, Next) and not counts._unigram_fits():
             raise CountsFileError(f"{path}: unigrams, sequences and pairs contradict: damaged")
+        if verify and not counts._labels_fit():
+            raise CountsFileError(f"{path}: labels, sequences and unigrams contradict: damaged")
         return counts
 
     # Inside
+
+    @classmethod
+    def _loaded(
+        cls,
+        path: Path,
+        arrays: counts_file.Arrays,
+        rules: dict[str, Any],
+        entries: Entries | None,
+        provenance: Mapping[str, Any],
+    ) -> Counts:
+        layout = _layout(rules)
+        table = counts_file.table_from(arrays, layout.tables[""], entries=entries)
+        third = None
+        if "third." in layout.tables:
+            part = counts_file.table_from(arrays, layout.tables["third."], "third.")
+            third = ThirdOrder(tuple(rules["focus"]), part)
+        boundaries = counts_file.misread_as_damage(
+            path, rules, lambda: Boundaries.checked(rules["vocab_size"], **rules["boundaries"])
+        )
+        return cls(
+            entries=table.entries,
+            row_sum=table.row_sum,
+            column_sum=table.column_sum,
+            is_triangle=table.is_triangle,
+            relation=relation_from_dict(rules["relation"]),
+            boundaries=boundaries,
+            unigram=arrays["unigram"],
+            n_sequences=int(arrays["n_sequences"][0]),
+            label_count=arrays.get("label_count"),
+            third=third,
+            provenance=provenance,
+        )
 
     def _unigram_fits(self) -> bool:
         """For `Next`: all tokens but a sequence's last begin a pair, all but its first end one."""
@@ -328,84 +488,91 @@ class Counts(Table):
         counted = self.n_tokens - self.total == self.n_sequences
         return bool(counted and lasts.min() >= 0 and firsts.min() >= 0)
 
+    def _labels_fit(self) -> bool:
+        """For `Prefix`: every token is a sample's label, but for the first of each sequence."""
+        if self.label_count is None:
+            return True
+        firsts = self.unigram - self.label_count
+        return bool(firsts.min() >= 0 and firsts.sum() == self.n_sequences)
+
     def _rules(self) -> dict[str, Any]:
         """All that makes counts comparable, as the file's metadata holds it."""
-        return {
+        rules = {
             "format_version": counts_file.FORMAT_VERSION,
             "relation": self.relation.to_dict(),
             "vocab_size": self.vocab_size,
             "boundaries": self.boundaries.to_dict(),
             "weight_scale": self.weight_scale,
         }
+        return rules | ({"focus": list(self.focus)} if self.focus else {})
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays of a counts file."""
-        return {
-            "column_sum": self.column_sum,
-            "data": self.stored,
-            "indices": self.indices,
-            "indptr": self.indptr,
-            "n_sequences": np.array([self.n_sequences], np.int64),
-            "row_sum": self.row_sum,
-            "unigram": self.unigram,
-        }
+    def _vectors(self) -> counts_file.Arrays:
+        """The arrays of a counts file, but for those of the table that these counts are."""
+        arrays = {"n_sequences": np.array([self.n_sequences], np.int64), "unigram": self.unigram}
+        if self.label_count is not None:
+            arrays["label_count"] = self.label_count
+        if self.third is not None:
+            arrays |= counts_file.table_arrays(self.third.table, "third.")
+        return arrays
 
-    def _require_next(self, method: str, instead: str) -> None:
-        if not isinstance(self.relation, Next):
+    def _require(self, relation: type[Relation], method: str) -> None:
+        if not isinstance(self.relation, relation):
             raise ArgumentError(
-                f"{method}(): expected counts of Next(), got {self.relation!r}: use {instead}()"
+                f"{method}(): expected counts of {relation.__name__}, got {self.relation!r}, "
+                f"which has {', '.join(f'{name}()' for name in _SIGNATURES[type(self.relation)])}"
             )
 
+    def _require_pairs(self, method: str) -> None:
+        if isinstance(self.relation, (Prefix, SameSequence)):
+            raise ArgumentError(
+                f"{method}(): expected counts of Next or Window, got {self.relation!r}, "
+                f"which has {', '.join(f'{name}()' for name in _SIGNATURES[type(self.relation)])}"
+            )
+
+    def _third(self, method: str) -> ThirdOrder:
+        if self.third is None:
+            raise ArgumentError(
+                f"{method}(): expected counts made with focus=[tokens], got none: "
+                "count(tokens, Prefix(length), focus=[...])"
+            )
+        return self.third
+
     def _rows(self, name: str, condition: str, min_support: int) -> Signature:
-        check_min_support(min_support)
-        signature = Signature(
-            name,
-            condition,
-            self.indptr,
-            self._safe_indices,
-            self.stored,
-            self.row_sum,
-            self.vocab_size,
-            self.weight_scale,
-            token_strings=self.token_strings,
-        )
-        return signature.with_min_support(min_support)
+        return self._signature(name, condition, self.whole(), self.n_in, min_support)
 
     def _columns(self, name: str, condition: str, min_support: int) -> Signature:
-        check_min_support(min_support)
-        by_column = self.to_scipy().tocsc()
-        signature = Signature(
-            name,
-            condition,
-            by_column.indptr.astype(np.int64),
-            by_column.indices.astype(np.int32, copy=False),
-            by_column.data,
-            self.column_sum,
-            self.vocab_size,
-            self.weight_scale,
-            token_strings=self.token_strings,
+        return self._signature(name, condition, self.whole().transposed(), self.n_out, min_support)
+
+    def _signature(
+        self,
+        name: str,
+        condition: str,
+        rows: Csr,
+        support: NDArray[np.int64],
+        min_support: int,
+    ) -> Signature:
+        return conditional(
+            name, condition, rows, support, min_support, self.weight_scale, self.token_strings
         )
-        return signature.with_min_support(min_support)
 
 
-def _check_same_rules(counts: Sequence[Counts]) -> None:
-    """Check that counts can be added.
-
-    Raises:
-        MergeError: naming the first rule that differs.
-    """
-    first = counts[0]._rules()
-    for index, other in enumerate(counts[1:], 2):
-        for rule, expected in first.items():
-            got = other._rules()[rule]
-            if got != expected:
-                raise MergeError(
-                    f"{rule}: expected {expected} throughout, as in the first counts, "
-                    f"got {got} in number {index}"
-                )
+#: What counts of each relation can be turned into.
+_SIGNATURES: dict[type[Relation], tuple[str, ...]] = {
+    Next: ("phi_next", "psi_pre"),
+    Window: ("row_conditional", "column_conditional"),
+    Prefix: ("phi_y", "psi_X", "phi_X_given_y"),
+    SameSequence: ("phi_X",),
+}
 
 
-def _parts(provenance: Mapping[str, Any]) -> Sequence[Any]:
-    """What merged counts were merged from, so that sums of sums stay flat."""
-    merged = provenance.get("merged")
-    return merged if isinstance(merged, list) else [provenance]
+def _layout(rules: dict[str, Any]) -> Layout:
+    """The arrays of a file of these rules; raises what `misread_as_damage` understands."""
+    relation, vocab_size = relation_from_dict(rules["relation"]), rules["vocab_size"]
+    tables = {"": TableShape(vocab_size, vocab_size, isinstance(relation, SameSequence))}
+    vectors = {"n_sequences": 1, "unigram": vocab_size}
+    if isinstance(relation, Prefix):
+        vectors["label_count"] = vocab_size
+        if "focus" in rules:
+            focus = checked_focus(rules["focus"], vocab_size)
+            tables["third."] = TableShape(len(focus) * vocab_size, vocab_size)
+    return Layout(tables, vectors)

@@ -48,6 +48,10 @@ class CountOverflowError(ProbsigError, OverflowError):
     """A sum of counts passed 2^63 - 1."""
 
 
+class MemoryLimitError(ProbsigError, MemoryError):
+    """More memory is needed than there is, or than `memory` allows."""
+
+
 class CountsFileError(ProbsigError, ValueError):
     """A counts file is damaged, truncated, or no counts file."""
 

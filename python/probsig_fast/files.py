@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,13 +21,41 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentError, CountsFileError
 
+#: Of all files that this package writes.
+FORMAT_VERSION = 1
 #: The one metadata key.
 METADATA_KEY = "probsig_fast"
+INT32: np.dtype[Any] = np.dtype(np.int32)
+INT64: np.dtype[Any] = np.dtype(np.int64)
 _DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 #: A header describes half a dozen arrays; whatever says that it is longer is no counts file.
 _MAX_HEADER = 2**20
 _WRITE_ELEMENTS = 2**22
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An array to write that need not be in memory.
+
+    Attributes:
+        size: of all pieces together.
+        dtype: that it has in the file.
+        pieces: makes them, each when the one before it is written.
+    """
+
+    size: int
+    dtype: np.dtype[Any]
+    pieces: Callable[[], Iterable[NDArray[Any]]]
+
+    @classmethod
+    def of(cls, array: NDArray[Any], dtype: np.dtype[Any]) -> Stream:
+        return cls(array.size, dtype, lambda: [array])
+
+
+def count_type(largest: int) -> np.dtype[Any]:
+    """That in which counts are kept."""
+    return INT32 if largest < 2**31 else INT64
 
 
 @contextmanager
@@ -61,36 +90,42 @@ def atomic_write(path: Path, outdates: Path | None = None) -> Iterator[BinaryIO]
 
 
 def write_arrays(
-    path: Path,
-    arrays: dict[str, tuple[NDArray[Any], np.dtype[Any]]],
-    metadata: Any,
-    outdates: Path | None = None,
+    path: Path, arrays: Mapping[str, Stream], metadata: Any, outdates: Path | None = None
 ) -> None:
-    """Write arrays, each in the type beside it (I64 ones first, to keep them aligned).
+    """Write arrays (I64 ones first, to keep them aligned).
 
     `outdates`: as in `atomic_write`.
     """
+    ordered = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    text = _header(ordered, metadata)
+    with atomic_write(path, outdates) as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for _, stream in ordered:
+            for piece in stream.pieces():
+                _write(file, piece, stream.dtype)
+
+
+def _header(ordered: list[tuple[str, Stream]], metadata: Any) -> bytes:
     header: dict[str, Any] = {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
     header = {"__metadata__": header}
-    ordered = sorted(arrays.items(), key=lambda item: (-item[1][1].itemsize, item[0]))
     offset = 0
-    for name, (array, dtype) in ordered:
-        end = offset + array.size * dtype.itemsize
+    for name, stream in ordered:
+        end = offset + stream.size * stream.dtype.itemsize
         header[name] = {
-            "dtype": _NAMES[dtype.newbyteorder("<")],
-            "shape": list(array.shape),
+            "dtype": _NAMES[stream.dtype.newbyteorder("<")],
+            "shape": [stream.size],
             "data_offsets": [offset, end],
         }
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with atomic_write(path, outdates) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for _, (array, dtype) in ordered:
-            for begin in range(0, array.size, _WRITE_ELEMENTS):
-                piece = array[begin : begin + _WRITE_ELEMENTS]
-                file.write(piece.astype(dtype.newbyteorder("<"), copy=False).data)
+    return text + b" " * (-len(text) % 8)
+
+
+def _write(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    for begin in range(0, array.size, _WRITE_ELEMENTS):
+        piece = array[begin : begin + _WRITE_ELEMENTS]
+        file.write(piece.astype(dtype.newbyteorder("<"), copy=False).data)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .csr import Csr
 from .errors import missing_extra
 from .files import atomic_write
 
@@ -32,16 +34,25 @@ def write_counts(counts: Counts, path: Path) -> None:
         texts = pa.array(strings, pa.string())
     schema = pa.schema(fields, {"weight_scale": str(counts.weight_scale)})
     with atomic_write(path) as file, pq.ParquetWriter(file, schema) as writer:
-        for begin in range(0, counts.nnz, _ROW_GROUP):
-            end = min(begin + _ROW_GROUP, counts.nnz)
-            entries = np.arange(begin, end)
-            rows = (np.searchsorted(counts.indptr, entries, side="right") - 1).astype(np.int32)
-            columns = counts._safe_indices[begin:end]
-            arrays = [
-                pa.array(rows),
-                pa.array(columns),
-                pa.array(counts.stored[begin:end], pa.int64()),
-            ]
-            if strings:
-                arrays += [texts.take(pa.array(rows)), texts.take(pa.array(columns))]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+        for first, csr in _pieces(counts):
+            for begin in range(0, csr.nnz, _ROW_GROUP):
+                end = min(begin + _ROW_GROUP, csr.nnz)
+                rows = np.searchsorted(csr.indptr, np.arange(begin, end), side="right") - 1 + first
+                arrays = [
+                    pa.array(rows.astype(np.int32)),
+                    pa.array(csr.indices[begin:end]),
+                    pa.array(csr.stored[begin:end], pa.int64()),
+                ]
+                if strings:
+                    arrays += [texts.take(each) for each in arrays[:2]]
+                writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _pieces(counts: Counts) -> Iterator[tuple[int, Csr]]:
+    """Row ranges, each with its first row: as they are kept, or all rows, where only a half of
+    them is kept."""
+    if counts.is_triangle:
+        yield 0, counts.whole()
+        return
+    for first, piece in counts.entries.pieces():
+        yield first, piece.safe

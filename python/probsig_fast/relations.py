@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ Weighting = str | Sequence[int | Fraction]
 MAX_WEIGHT_SCALE = 2**28
 #: The largest scaled weight, for the same reason.
 MAX_WEIGHT = 2**31 - 1
-#: The largest window; beyond it, count sets of whole sequences instead.
+#: The largest window and prefix; beyond it, count sets of whole sequences instead.
 MAX_WINDOW = 2**20
 
 
@@ -91,7 +91,69 @@ class Window:
         }
 
 
-Relation = Next | Window
+@dataclass(frozen=True)
+class Prefix:
+    """Tokens before a token: N[x, nu] = positions t with label w_t = nu whose prefix holds x.
+
+    A sample is a position t with at least one token before it in its sequence; its X is the set
+    of the up to `length` tokens before t, its label the token at t. `Prefix(1)` counts what
+    `Next()` does.
+
+    Args:
+        length: from 1 to 2^20.
+        incidence: `"presence"`: a token counts once however often the prefix repeats it.
+
+    Raises:
+        ArgumentError: a length out of range, another incidence.
+        ArgumentTypeError: a length that is no int.
+    """
+
+    name: ClassVar[str] = "prefix"
+    weights: ClassVar[tuple[int, ...]] = (1,)
+    weight_scale: ClassVar[int] = 1
+    direction: ClassVar[Direction] = "forward"
+    length: int
+    incidence: InitVar[str] = "presence"
+
+    def __post_init__(self, incidence: str) -> None:
+        object.__setattr__(self, "length", integer("length", self.length, 1, MAX_WINDOW))
+        _check_presence("Prefix", incidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "length": self.length}
+
+
+@dataclass(frozen=True)
+class SameSequence:
+    """Tokens in one sequence: N[x, x'] = sequences that hold both x and x'.
+
+    The diagonal is N_x^in, the sequences that hold x. N is symmetric, and kept as its upper
+    triangle.
+
+    Args:
+        incidence: `"presence"`: a token counts once however often the sequence repeats it.
+
+    Raises:
+        ArgumentError: another incidence.
+    """
+
+    name: ClassVar[str] = "same-sequence"
+    weights: ClassVar[tuple[int, ...]] = (1,)
+    weight_scale: ClassVar[int] = 1
+    direction: ClassVar[Direction] = "forward"
+    incidence: InitVar[str] = "presence"
+
+    def __post_init__(self, incidence: str) -> None:
+        _check_presence("SameSequence", incidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+#: Relations of two tokens at a distance, and relations of a token and a set that may hold it.
+PairRelation = Next | Window
+SetRelation = Prefix | SameSequence
+Relation = PairRelation | SetRelation
 
 
 def relation_from_dict(fields: dict[str, Any]) -> Relation:
@@ -109,9 +171,21 @@ def relation_from_dict(fields: dict[str, Any]) -> Relation:
         if not isinstance(weighting, str):
             weighting = [Fraction(w) for w in weighting]
         return Window(fields["size"], weighting, fields["direction"])
+    if name == Prefix.name and set(fields) == {"length"}:
+        return Prefix(fields["length"])
+    if name == SameSequence.name and not fields:
+        return SameSequence()
     raise ArgumentError(
         f"relation: expected a known relation and its fields, got {name!r} {fields}"
     )
+
+
+def _check_presence(relation: str, incidence: str) -> None:
+    if incidence != "presence":
+        raise ArgumentError(
+            f"incidence: expected 'presence', as {relation} counts sets, got {incidence!r}: "
+            "multiplicities are counted by count_labelled(X, y, incidence='multiplicity')"
+        )
 
 
 def _fractions(weighting: Sequence[int | Fraction], size: int) -> tuple[Fraction, ...]:

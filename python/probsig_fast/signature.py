@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import integer, read_only
-from .errors import ArgumentError, missing_extra
+from .arguments import check_id, integer, read_only
+from .csr import Csr, scipy_csr, torch_csr
+from .errors import ArgumentError
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -71,7 +72,7 @@ class Signature:
         Raises:
             ArgumentError: a token outside the rows.
         """
-        check_token(token, self.support.size)
+        check_id("token", token, self.support.size)
         low, high = self.indptr[token], self.indptr[token + 1]
         return self.indices[low:high], self.counts[low:high] / self.support[token]
 
@@ -147,7 +148,7 @@ class Signature:
             ArgumentError: a token outside the rows, or one whose row was dropped; k below 1.
         """
         k = integer("k", k, 1)
-        check_token(token, self.support.size)
+        check_id("token", token, self.support.size)
         columns, own = self.row(token)
         if not columns.size:
             raise ArgumentError(f"token: expected one with a row in {self.name}, got {token}")
@@ -162,7 +163,7 @@ class Signature:
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """Probabilities as a SciPy CSR array [V, W] of float64."""
-        return scipy_csr(self.indptr, self.indices, self.probabilities(), self.shape)
+        return scipy_csr(self._csr(), self.probabilities())
 
     def to_torch(self) -> torch.Tensor:
         """Probabilities as a torch sparse CSR tensor [V, W] of float64, on the CPU.
@@ -170,47 +171,10 @@ class Signature:
         Raises:
             MissingExtraError: torch is not installed.
         """
-        return torch_csr(self.indptr, self.indices, self.probabilities(), self.shape)
+        return torch_csr(self._csr(), self.probabilities())
 
-
-def scipy_csr(
-    indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[Any], shape: tuple[int, int]
-) -> scipy.sparse.csr_array:
-    """A CSR array over these arrays; indptr is narrowed where that spares SciPy a copy."""
-    import scipy.sparse
-
-    if data.size < 2**31:
-        indptr = indptr.astype(np.int32)
-    matrix = scipy.sparse.csr_array((data, indices, indptr), shape=shape)
-    matrix.has_sorted_indices = matrix.has_canonical_format = True
-    return matrix
-
-
-def torch_csr(
-    indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[Any], shape: tuple[int, int]
-) -> torch.Tensor:
-    """A torch sparse CSR tensor with copies of these arrays (torch has no read-only tensors)."""
-    try:
-        import torch
-    except ImportError as error:
-        raise missing_extra("torch", "torch", "to_torch()") from error
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(indptr.astype(np.int64)),
-            torch.from_numpy(indices.astype(np.int64)),
-            torch.from_numpy(np.array(data)),
-            size=shape,
-            check_invariants=True,
-        )
-
-
-def check_token(token: Any, size: int) -> None:
-    """Raises ArgumentError, ArgumentTypeError: no id of one of `size` tokens."""
-    if not 0 <= integer("token", token) < size:
-        raise ArgumentError(f"token: expected an id from 0 to {size - 1}, got {token}")
+    def _csr(self) -> Csr:
+        return Csr(self.indptr, self.indices, self.counts, self.n_columns)
 
 
 def check_min_support(min_support: Any) -> int:

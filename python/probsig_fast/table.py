@@ -1,17 +1,18 @@
-"""`Table`: integer counts as sparse rows and columns, whatever they count."""
+"""`Table`: integer counts by rows and columns, whatever they count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import read_only
-from .errors import CountsFileError
-from .signature import check_token, scipy_csr, torch_csr
+from . import sums
+from .arguments import check_id, read_only
+from .csr import Csr, Entries, same_entries, scipy_csr, torch_csr
+from .kernels.contract import Block, Kernels
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Table:
-    """A square table N [V, V] in canonical CSR, with its marginals. All arrays are read-only.
+    """A table N [rows, columns] of counts, with its marginals. All arrays are read-only.
 
     Attributes:
-        indptr: int64 [V + 1]; indices: int32 [nnz], sorted within a row.
-        stored: [nnz] as held: int64, or int32 where it was loaded from a file that says so.
-        row_sum, column_sum: int64 [V], the marginals of N.
+        entries: who keeps them; see `indptr`, `indices`, `stored`.
+        row_sum: int64 [rows]; column_sum: int64 [columns]: the marginals of N.
+        is_triangle: N is symmetric, and only its upper triangle with the diagonal is kept.
+            `indptr`, `indices`, `stored`, `data` and `nnz` are of what is kept; everything else
+            speaks of both halves.
     """
 
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    stored: NDArray[np.integer]
+    entries: Entries
     row_sum: NDArray[np.int64]
     column_sum: NDArray[np.int64]
+    is_triangle: bool = False
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -48,37 +50,45 @@ class Table:
         self.__post_init__()  # arrays come out of a pickle writeable
 
     @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.indptr.size - 1
+    def shape(self) -> tuple[int, int]:
+        return self.entries.rows, self.entries.columns
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return self.vocab_size, self.vocab_size
+    def indptr(self) -> NDArray[np.int64]:
+        """int64 [rows + 1]."""
+        return self.entries.indptr
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """int32 [nnz], sorted within a row."""
+        return self.entries.indices
+
+    @property
+    def stored(self) -> NDArray[np.integer]:
+        """[nnz] as kept: int64, or int32 where it was loaded from a file that says so.
+
+        This, `indptr`, `indices` and `data` are all entries in memory, wherever they are kept.
+        """
+        return self.entries.stored
 
     @cached_property
     def data(self) -> NDArray[np.int64]:
         """int64 [nnz], the counts in the order of `indices`."""
         return read_only(self.stored.astype(np.int64, copy=False))
 
-    @cached_property
-    def _safe_indices(self) -> NDArray[np.int32]:
-        """`indices`, checked once: compiled code elsewhere would read and write at whatever a
-        damaged file says. O(nnz) the first time."""
-        return self._bounded(self.indices)
-
-    def _bounded(self, indices: NDArray[np.int32]) -> NDArray[np.int32]:
-        if indices.size and (indices.min() < 0 or indices.max() >= self.vocab_size):
-            raise CountsFileError(
-                f"counts: expected column ids from 0 to {self.vocab_size - 1}, "
-                f"got {indices.min()} to {indices.max()}: damaged"
-            )
-        return indices
+    def same_as(self, other: Table) -> bool:
+        """The same counts, wherever they are kept."""
+        return (
+            self.is_triangle == other.is_triangle
+            and np.array_equal(self.row_sum, other.row_sum)
+            and np.array_equal(self.column_sum, other.column_sum)
+            and same_entries(self.entries, other.entries)
+        )
 
     @property
     def nnz(self) -> int:
-        """Distinct pairs."""
-        return self.indices.size
+        """Distinct pairs; unordered ones where the table is symmetric."""
+        return self.entries.nnz
 
     @property
     def total(self) -> int:
@@ -86,39 +96,50 @@ class Table:
         return int(self.row_sum.sum())
 
     def row(self, token: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Column ids [k], ascending, and counts [k] of one row.
+        """Column ids [k], ascending, and counts [k] of one row. O(nnz) for a triangle.
 
         Raises:
-            ArgumentError: a token outside the vocabulary.
+            ArgumentError: a row that is not there.
         """
-        check_token(token, self.vocab_size)
-        low, high = self.indptr[token], self.indptr[token + 1]
-        indices = self._bounded(self.indices[low:high])
-        return indices, self.stored[low:high].astype(np.int64)
+        check_id("token", token, self.shape[0])
+        indices, counts = self.entries.row(token)
+        if not self.is_triangle:
+            return indices, counts
+        above, counts_above = self.entries.column(token)
+        before = above < token
+        return (
+            np.concatenate([above[before].astype(np.int32), indices]),
+            np.concatenate([counts_above[before], counts]),
+        )
 
     def column(self, token: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row ids [k], ascending, and counts [k] of one column. O(nnz).
 
         Raises:
-            ArgumentError: a token outside the vocabulary.
+            ArgumentError: a column that is not there.
         """
-        check_token(token, self.vocab_size)
-        entries = np.flatnonzero(self.indices == token)
-        rows = np.searchsorted(self.indptr, entries, side="right") - 1
-        return rows, self.stored[entries].astype(np.int64)
+        if self.is_triangle:
+            ids, counts = self.row(token)
+            return ids.astype(np.int64), counts
+        check_id("token", token, self.shape[1])
+        return self.entries.column(token)
+
+    def whole(self) -> Csr:
+        """All entries in memory; of a triangle, both halves, in O(nnz) time and memory."""
+        csr = self.entries.csr().safe
+        return csr.mirrored() if self.is_triangle else csr
 
     def pmi(self, positive: bool = False) -> scipy.sparse.csr_array:
         """Pointwise mutual information ln(N[x, y] total / (row_sum[x] column_sum[y])), in nats.
 
-        float64 CSR [V, V] over the observed pairs (that of an unobserved pair is -inf, and not
-        stored). `positive=True`: PPMI, max(0, PMI), with its zeros left out. O(nnz).
+        float64 CSR [rows, columns] over the observed pairs (that of an unobserved pair is -inf,
+        and not stored). `positive=True`: PPMI, max(0, PMI), with its zeros left out. O(nnz).
         """
-        rows = np.repeat(self.row_sum, np.diff(self.indptr))
-        values = np.log(self.data) + np.log(float(self.total or 1))
-        values -= np.log(rows) + np.log(self.column_sum[self._safe_indices])
-        matrix = scipy_csr(
-            self.indptr, self._safe_indices, values, (self.vocab_size, self.vocab_size)
-        )
+        csr = self.whole()
+        rows = np.repeat(self.row_sum, np.diff(csr.indptr))
+        values = np.log(csr.stored) + np.log(float(self.total or 1))
+        values -= np.log(rows) + np.log(self.column_sum[csr.indices])
+        matrix = scipy_csr(csr, values)
         if positive:
             matrix = matrix.copy()
             matrix.data = np.maximum(matrix.data, 0.0)
@@ -126,20 +147,82 @@ class Table:
         return matrix
 
     def to_scipy(self) -> scipy.sparse.csr_array:
-        """int64 CSR array [V, V]; shares memory, so its data is read-only."""
-        shape = (self.vocab_size, self.vocab_size)
-        return scipy_csr(self.indptr, self._safe_indices, self.data, shape)
+        """int64 CSR array [rows, columns]; shares memory where it can, so its data is read-only."""
+        return scipy_csr(*self._whole_int64())
 
     def to_torch(self) -> torch.Tensor:
-        """int64 sparse CSR tensor [V, V] on the CPU.
+        """int64 sparse CSR tensor [rows, columns] on the CPU.
 
         Raises:
             MissingExtraError: torch is not installed.
         """
-        shape = (self.vocab_size, self.vocab_size)
-        return torch_csr(self.indptr, self._safe_indices, self.data, shape)
+        return torch_csr(*self._whole_int64())
 
     def to_coo(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-        """Rows, columns and counts, each [nnz], sorted by row then column."""
-        rows = np.repeat(np.arange(self.vocab_size, dtype=np.int32), np.diff(self.indptr))
-        return rows, self._safe_indices, self.data
+        """Rows, columns and counts, each one array, sorted by row then column."""
+        csr, data = self._whole_int64()
+        rows = np.repeat(np.arange(csr.rows, dtype=np.int32), np.diff(csr.indptr))
+        return rows, csr.indices, data
+
+    def _whole_int64(self) -> tuple[Csr, NDArray[np.int64]]:
+        csr = self.whole()
+        if csr is self.entries:
+            return csr, self.data
+        return csr, csr.stored.astype(np.int64)
+
+
+class PieceSums(NamedTuple):
+    """The marginals of some rows: int64 [rows of the piece], int64 [columns], and the total."""
+
+    row_sum: NDArray[np.int64]
+    column_sum: NDArray[np.int64]
+    total: int
+
+    @classmethod
+    def of(cls, block: Block, columns: int, kernels: Kernels) -> PieceSums:
+        """O(nnz). Raises CountOverflowError: the total is past 2^63 - 1."""
+        total = sums.checked_total(block.data)
+        row_sum = sums.row_sum(block.indptr, block.data)
+        return cls(row_sum, kernels.column_sums(block.indices, block.data, columns), total)
+
+
+class Marginals:
+    """The marginals of a table whose pieces come one after the other."""
+
+    def __init__(self, columns: int) -> None:
+        self._row_sums: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        self._column_sum = np.zeros(columns, np.int64)
+        self._total = 0
+
+    def add(self, piece: PieceSums) -> None:
+        """Raises CountOverflowError: the total is past 2^63 - 1."""
+        self._total = sums.checked_total(np.array([self._total, piece.total]))
+        self._row_sums.append(piece.row_sum)
+        self._column_sum += piece.column_sum
+
+    def table(self, entries: Entries, is_triangle: bool) -> Table:
+        """The table of these entries; of a triangle, the sums of both halves are formed here.
+
+        Raises:
+            CountOverflowError: the total of both halves is past 2^63 - 1.
+        """
+        row_sum, column_sum = np.concatenate(self._row_sums), self._column_sum
+        if is_triangle:
+            row_sum = sums.exact_sum([row_sum, column_sum - entries.diagonal()])
+            sums.checked_total(row_sum)
+            column_sum = row_sum
+        return Table(
+            entries=entries, row_sum=row_sum, column_sum=column_sum, is_triangle=is_triangle
+        )
+
+
+def table_of(entries: Entries, kernels: Kernels, is_triangle: bool = False) -> Table:
+    """A table of these entries, its marginals summed here. O(nnz).
+
+    Raises:
+        CountOverflowError: the total is past 2^63 - 1.
+    """
+    marginals = Marginals(entries.columns)
+    for _, piece in entries.pieces():
+        marginals.add(PieceSums.of(piece.block(), entries.columns, kernels))
+    return marginals.table(entries, is_triangle)

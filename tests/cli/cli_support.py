@@ -8,9 +8,31 @@ from typing import Any
 import numpy as np
 import pytest
 
+import probsig_fast as ps
+
 TOKENS = np.array([1, 2, 3, 1, 2, 0, 2, 3, 3, 1, 0], np.uint16)
 STRINGS = ["<eos>", " the", "7", "\n", "\u00e9"]
 V = len(STRINGS)
+
+FLAT = ("--dtype", "uint16", "--vocab-size", V)
+PREFIX = ("--relation", "prefix", "--length", 2)
+SETS = ("--relation", "same-sequence")
+
+#: Labelled samples.
+X = [[1, 2, 2], [3], [1, 3, 1, 2], [4, 2], [1, 2]]
+Y = [0, 2, 1, 0, 1]
+Q = 3
+SIZES = ("--vocab-size", V, "--n-labels", Q)
+
+
+def counts_of(relation: Any, tokens: Any = TOKENS, **options: Any) -> ps.Counts:
+    return ps.count(tokens, relation, vocab_size=V, eos=0, backend="reference", **options)
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """The lines of `print_fields` that do not differ from run to run."""
+    lines = (line.split("  ", 1) for line in text.splitlines())
+    return {name: value.strip() for name, value in lines if name not in ("time", "backend")}
 
 
 class Run:

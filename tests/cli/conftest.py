@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import STRINGS, TOKENS, Run, V
+from cli_support import STRINGS, TOKENS, Run, V, X, Y
 
 import probsig_fast as ps
 from probsig_fast.cli import main
@@ -45,4 +45,18 @@ def counted(tmp_path: Path) -> Path:
 def strings(tmp_path: Path) -> Path:
     path = tmp_path / "strings.json"
     path.write_text(json.dumps(STRINGS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "X.jsonl"
+    path.write_text("".join(f"{json.dumps(ids)}\n" for ids in X))
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "y.txt"
+    path.write_text("".join(f"{label}\n" for label in Y))
     return path

@@ -41,7 +41,7 @@ def brute_force(embedding: np.ndarray[Any, Any], signature: ps.Signature, centre
     return float(np.corrcoef(*cosines)[0, 1])
 
 
-@pytest.mark.parametrize("name", ["phi_next", "psi_pre", "row", "column"])
+@pytest.mark.parametrize("name", ["phi_next", "psi_pre", "row_conditional", "column_conditional"])
 def test_align_against_brute_force(
     probsig: Any, corpus_counts: Path, tmp_path: Path, name: str
 ) -> None:
@@ -52,7 +52,8 @@ def test_align_against_brute_force(
     )
     told = json.loads(run.out)
     counts = ps.Counts.load(corpus_counts)
-    signature = counts.phi_next() if name in ("phi_next", "row") else counts.psi_pre()
+    signature = getattr(counts, name)()
+    assert told["signature"] == name
     assert told["raw"]["tokens"] == told["mean_centred"]["tokens"] == 8
     assert told["raw"]["pairs"] == 28
     for kind in ("raw", "mean_centred"):
@@ -72,6 +73,58 @@ def test_align_prints_both_side_by_side(probsig: Any, corpus_counts: Path, tmp_p
     assert lines[7].split() == ["tokens", "8", "8"]
     one = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--centre")
     assert one.out.splitlines()[3].split() == ["mean-centred"]
+
+
+@pytest.mark.parametrize(
+    ("relation", "names"),
+    [
+        (ps.Window(2), ["row_conditional", "column_conditional"]),
+        (ps.Prefix(3), ["phi_y", "psi_X"]),
+        (ps.SameSequence(), ["phi_X"]),
+    ],
+)
+def test_align_other_relations(
+    probsig: Any, corpus_counts: Path, tmp_path: Path, relation: Any, names: list[str]
+) -> None:
+    corpus = np.random.default_rng(1).integers(0, 8, (100, 5))
+    counts = ps.count(corpus, relation, vocab_size=8, backend="reference")
+    counts.save(corpus_counts)
+    compare_all(probsig, corpus_counts, counts, tmp_path / "embedding.npy", names)
+    run = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--signature", "phi_next")
+    one_error(run, "phi_next(): expected counts of Next", f"which has {names[0]}()")
+
+
+def compare_all(
+    probsig: Any, path: Path, counts: Any, embedding: Path, names: list[str], rows: int = 8
+) -> None:
+    """All these signatures, of which the first is the default."""
+    np.save(embedding, embedding_of(rows))
+    for name in names:
+        option = [] if name == names[0] else ["--signature", name]
+        told = json.loads(probsig("align", path, embedding, *option, "--json").out)
+        signature = getattr(counts, name)()
+        expected = brute_force(embedding_of(rows)[: signature.shape[0]], signature, False)
+        assert told["signature"] == name
+        assert told["raw"]["r_cos"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_align_labelled(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    sizes = {"vocab_size": 8, "n_labels": 5, "backend": "reference"}
+    counts = ps.count_labelled(rng.integers(0, 8, (100, 3)), rng.integers(0, 5, 100), **sizes)
+    counts.save(corpus_counts)
+    embedding = tmp_path / "embedding.npy"
+    compare_all(probsig, corpus_counts, counts, embedding, ["phi_y", "psi_X", "phi_X"])
+    run = probsig("align", corpus_counts, embedding, "--signature", "psi_X")
+    assert "the last 3 rows, beyond the labels, dropped" in run.out
+    assert run.out.splitlines()[7].split() == ["labels", "5", "5"]
+    run = probsig("align", corpus_counts, embedding, "--signature", "phi_next")
+    one_error(
+        run, "--signature: expected phi_y, psi_X or phi_X for labelled counts, got 'phi_next'"
+    )
+    np.save(embedding, embedding_of(rows=4))
+    run = probsig("align", corpus_counts, embedding, "--signature", "psi_X")
+    one_error(run, "expected a row for each of the 5 labels counted, got 4 rows")
 
 
 def test_align_undefined_is_null_in_json(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_output_is_checked_before_counting(
 
     monkeypatch.setattr("probsig_fast.counting.count", never)
     for out, part in (
-        (tmp_path / "counts.bin", "ending in .safetensors, got"),
+        (tmp_path / "counts.bin", "a name ending in .safetensors, or one of a folder"),
         (tmp_path / "none" / "counts.safetensors", "in an existing folder"),
     ):
         run = probsig("count", tokens, "--dtype", "uint16", "--vocab-size", V, "--out", out)

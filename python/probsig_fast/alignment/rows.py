@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..csr import Csr, scipy_csr
 from ..errors import ArgumentError, ArgumentTypeError
-from ..signature import Signature, scipy_csr
+from ..signature import Signature
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -158,4 +159,7 @@ def unit_signature(signature: Signature, tokens: NDArray[np.int64]) -> scipy.spa
     values = signature.counts[entries].astype(np.float64)
     norms = np.sqrt(np.add.reduceat(np.square(values), indptr[:-1]))
     values /= np.repeat(norms, lengths[tokens])
-    return scipy_csr(indptr, signature.indices[entries], values, (tokens.size, signature.n_columns))
+    kept_rows = Csr(
+        indptr, signature.indices[entries], signature.counts[entries], signature.n_columns
+    )
+    return scipy_csr(kept_rows, values)

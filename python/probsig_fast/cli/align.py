@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, SourceError, SourceNotFoundError, missing_extra
-from . import output
+from . import any_counts, output
+from .sample_files import read_npy
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
     from ..alignment import CosineCorrelation
-    from ..counts import Counts
     from ..signature import Signature
+    from .any_counts import AnyCounts
 
     Matrix = torch.Tensor | NDArray[np.floating[Any]]
 
@@ -34,17 +35,31 @@ examples:
   probsig align docs.next.safetensors embedding.npy --min-support 2000
   probsig align docs.next.safetensors model.safetensors --signature psi_pre
   probsig align docs.next.safetensors model.safetensors --key lm_head.weight --centre --json
+  probsig align docs.prefix.safetensors model.safetensors --signature psi_X --key lm_head.weight
 
 EMBEDDING is a .npy array [V, d] of floats, or a .safetensors file, of which the only 2-D tensor is
 taken whose name ends as an input embedding's does (embed_in.weight, embed_tokens.weight,
-wte.weight, ...). Rows beyond the vocabulary are left out. Needs the extra [torch].
+wte.weight, ...). Rows beyond the vocabulary are left out. The rows of psi_X are labels: it goes
+with an output embedding. Needs the extra [torch].
 """
 
-SIGNATURES = {
-    "phi_next": "phi_next",
-    "psi_pre": "psi_pre",
-    "row": "row_conditional",
-    "column": "column_conditional",
+SIGNATURES = (
+    "phi_next",
+    "psi_pre",
+    "phi_y",
+    "psi_X",
+    "phi_X",
+    "row_conditional",
+    "column_conditional",
+)
+
+#: What each kind of counts gives where --signature does not say.
+_DEFAULT = {
+    "next": "phi_next",
+    "window": "row_conditional",
+    "prefix": "phi_y",
+    "same-sequence": "phi_X",
+    any_counts.LABELLED: "phi_y",
 }
 
 #: How the input embedding is called in GPT-NeoX, Llama, GPT-2, BERT, BLOOM and the first Llama.
@@ -52,12 +67,13 @@ _EMBEDDING_NAMES = ("embed_in", "embed_tokens", "wte", "word_embeddings", "tok_e
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="counts file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="counts file, or folder of counts")
     parser.add_argument("embedding", type=Path, metavar="EMBEDDING", help=".npy or .safetensors")
     parser.add_argument(
         "--signature",
-        choices=tuple(SIGNATURES),
-        help="default: phi_next; row for the counts of a window",
+        choices=SIGNATURES,
+        help="of those that the counts have; default: phi_next, row_conditional (window), phi_y "
+        "(prefix, labelled) or phi_X (same sequence)",
     )
     parser.add_argument(
         "--min-support",
@@ -76,22 +92,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from ..counts import Counts
-
-    counts = Counts.load(arguments.file)
+    counts = any_counts.load(arguments.file)
     signature = _signature(counts, arguments.signature, arguments.min_support)
     # Before the embedding is read: this import says which extra is missing.
     from ..alignment import cosine_correlation
 
     embedding, name = read_embedding(arguments.embedding, arguments.key)
     rows = embedding.shape[0]
-    embedding = _rows_of_vocabulary(embedding, name, counts.vocab_size)
+    embedding = _compared_rows(embedding, name, signature)
     how = {"threads": arguments.threads, "backend": arguments.backend}
     results = {}
     if not arguments.centre:
         results["raw"] = cosine_correlation(embedding, signature, **how)
     results["mean-centred"] = cosine_correlation(embedding, signature, centre=True, **how)
-    dropped = rows - counts.vocab_size
+    dropped = rows - embedding.shape[0]
     if arguments.json:
         output.print_json(_fields(arguments, signature, name, dropped, results))
         return
@@ -112,7 +126,8 @@ def read_embedding(path: Path, key: str | None = None) -> tuple[Matrix, str]:
     if path.suffix == ".npy":
         if key is not None:
             raise ArgumentError(f"--key: expected none for a .npy file, got {key!r}")
-        matrix, name = _read_npy(path), str(path)
+        matrix: Matrix = read_npy("EMBEDDING", path)
+        name = str(path)
     elif path.suffix == ".safetensors":
         matrix, name = _read_safetensors(path, key)
     else:
@@ -120,14 +135,6 @@ def read_embedding(path: Path, key: str | None = None) -> tuple[Matrix, str]:
     if matrix.ndim != 2:
         raise SourceError(f"EMBEDDING: expected [V, d], got {matrix.ndim} dimensions in {name}")
     return matrix, name
-
-
-def _read_npy(path: Path) -> Matrix:
-    try:
-        matrix: Matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise SourceError(f"EMBEDDING: expected a .npy array in {str(path)!r}: {error}") from error
-    return matrix
 
 
 def _read_safetensors(path: Path, key: str | None) -> tuple[Matrix, str]:
@@ -171,25 +178,36 @@ def _names(names: Any) -> str:
     return f"one of {', '.join(map(repr, names[:5]))}{more}" if names else "no tensor"
 
 
-def _signature(counts: Counts, name: str | None, min_support: int) -> Signature:
-    if name is None:
-        name = "phi_next" if counts.relation.name == "next" else "row"
-    signature: Signature = getattr(counts, SIGNATURES[name])(min_support)
+def _signature(counts: AnyCounts, name: str | None, min_support: int) -> Signature:
+    """Raises ArgumentError: the counts have no such signature."""
+    from ..labelled import LabelledCounts
+
+    name = name or _DEFAULT[any_counts.kind(counts)]
+    if isinstance(counts, LabelledCounts) and not hasattr(counts, name):
+        raise ArgumentError(
+            f"--signature: expected phi_y, psi_X or phi_X for labelled counts, got {name!r}"
+        )
+    signature: Signature = getattr(counts, name)(min_support)
     return signature
 
 
-def _rows_of_vocabulary(embedding: Matrix, name: str, vocab_size: int) -> Matrix:
+def _compared_rows(embedding: Matrix, name: str, signature: Signature) -> Matrix:
     """The rows of tokens: some models pad their embedding beyond the vocabulary.
 
     Raises:
         ArgumentError: fewer rows than tokens.
     """
-    if embedding.shape[0] < vocab_size:
+    expected = signature.shape[0]
+    if embedding.shape[0] < expected:
         raise ArgumentError(
-            f"EMBEDDING: expected a row for each of the {vocab_size:,} tokens counted, "
-            f"got {embedding.shape[0]:,} rows in {name}"
+            f"EMBEDDING: expected a row for each of the {expected:,} {_rows_are(signature)} "
+            f"counted, got {embedding.shape[0]:,} rows in {name}"
         )
-    return embedding[:vocab_size]
+    return embedding[:expected]
+
+
+def _rows_are(signature: Signature) -> str:
+    return "labels" if signature.name == "psi_X" else "tokens"
 
 
 def _fields(
@@ -226,7 +244,9 @@ def _print(
     dropped: int,
     results: dict[str, CosineCorrelation],
 ) -> None:
-    beyond = f"; the last {dropped:,} rows, beyond the vocabulary, dropped" if dropped else ""
+    rows_are = _rows_are(signature)
+    bounds = "labels" if rows_are == "labels" else "vocabulary"
+    beyond = f"; the last {dropped:,} rows, beyond the {bounds}, dropped" if dropped else ""
     support = f", support at least {signature.min_support:,}" if signature.min_support else ""
     output.print_fields(
         [
@@ -239,7 +259,7 @@ def _print(
         "R_cos (Pearson)": [f"{r.pearson:.4f}" for r in results.values()],
         "mean embedding cosine": [f"{r.mean_embedding_cosine:.4f}" for r in results.values()],
         "mean signature cosine": [f"{r.mean_signature_cosine:.4f}" for r in results.values()],
-        "tokens": [f"{r.tokens:,}" for r in results.values()],
+        rows_are: [f"{r.tokens:,}" for r in results.values()],
         "pairs": [f"{r.pairs:,}" for r in results.values()],
     }
     table = [[label, *values] for label, values in lines.items()]

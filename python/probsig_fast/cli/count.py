@@ -1,25 +1,24 @@
-"""`probsig count`: token files in, one counts file out."""
+"""`probsig count`: token files in, one counts file (or folder) out."""
 
 from __future__ import annotations
 
 import argparse
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import output
+from . import any_counts, output, relation_options
 
 if TYPE_CHECKING:
     from ..counts import Counts
-    from ..relations import Relation, Weighting
 
 NAME = "count"
 SUMMARY = "count token pairs in files of token ids"
 DESCRIPTION = """\
-Count next-token pairs, or weighted pairs within a window, in files of token ids: flat binary files
-(raw little-endian integers, --dtype says which) or .npy arrays (the rows of a 2-D one are
-sequences). Nothing is counted across a boundary: the end of a file, --eos, an ignored id, or
---sequence-length. The counts are exact, and the same for every backend and number of threads.
+Count, in files of token ids: next-token pairs, weighted pairs within a window, tokens in the prefix
+of a token, or tokens in one sequence (--relation). Files are flat binary (raw little-endian
+integers, --dtype says which) or .npy arrays (the rows of a 2-D one are sequences). Nothing is
+counted across a boundary: the end of a file, --eos, an ignored id, or --sequence-length. The counts
+are exact, and the same for every backend and number of threads.
 """
 EPILOG = """\
 examples:
@@ -29,30 +28,26 @@ examples:
   probsig count rows.npy --vocab-size 32000 --ignore-ids -100 2 --out rows.next.safetensors
   probsig count docs.u16.bin --dtype uint16 --vocab-size 49152 --eos 0 --relation window \\
       --size 10 --weighting harmonic --direction symmetric --out docs.window.safetensors
+  probsig count docs.u16.bin --dtype uint16 --vocab-size 49152 --eos 0 --relation prefix \\
+      --length 16 --focus 284 1890 --out docs.prefix.safetensors
+  probsig count docs.u16.bin --dtype uint16 --vocab-size 49152 --sequence-length 2048 \\
+      --relation same-sequence --memory 4GB --out docs-sets
+
+--out FILE.safetensors is one file. --out FOLDER, a name without a suffix, is a folder of row
+ranges, new or empty, for large counts of prefixes and sequences: where they pass half of --memory,
+the ranges are written there as they are made. Every command takes the folder where it takes a file.
+With --out FILE.safetensors, such ranges go to --work-dir, and into the file at the end; they stay
+in --work-dir, as counts of their own, until you remove them.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tokens", nargs="+", metavar="TOKENS", help="token files or quoted globs")
-    output.add_output(parser)
+    output.add_output(parser, "the counts file, *.safetensors, or a folder: see below")
     source = parser.add_argument_group("what the files hold")
     source.add_argument("--vocab-size", type=int, metavar="V", help="ids are 0..V-1; required")
     source.add_argument("--dtype", help="token type of flat files, such as uint16 or uint32")
-    relation = parser.add_argument_group("what is counted")
-    relation.add_argument("--relation", choices=("next", "window"), default="next")
-    relation.add_argument("--size", type=int, metavar="N", help="window: the largest distance")
-    relation.add_argument(
-        "--weighting",
-        type=_weighting,
-        metavar="W",
-        help="window: uniform (the default), harmonic (1/distance), or one weight a distance: "
-        "1,1/2,1/3",
-    )
-    relation.add_argument(
-        "--direction",
-        choices=("forward", "backward", "symmetric"),
-        help="window: default forward",
-    )
+    relation_options.add_arguments(parser)
     boundaries = parser.add_argument_group("where sequences end")
     boundaries.add_argument("--eos", type=int, metavar="ID", help="this id closes its sequence")
     boundaries.add_argument(
@@ -70,23 +65,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     boundaries.add_argument(
         "--join-files", action="store_true", help="the files are one stream: their ends do not cut"
     )
+    _add_running(parser)
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
     running = parser.add_argument_group("how it runs")
+    output.add_memory(running, "prefix, same-sequence: ")
+    running.add_argument(
+        "--work-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="prefix, same-sequence: new or empty; for row ranges that pass half of --memory",
+    )
     output.add_backend(running)
     output.add_threads(running)
     running.add_argument(
         "--chunk-tokens", type=int, metavar="N", help="tokens a thread takes at a time"
     )
-    running.add_argument(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="a progress bar (default: on a terminal)",
-    )
+    output.add_progress(running)
     output.add_json(running)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    relation = _relation(arguments)
+    relation = relation_options.relation_of(arguments)
+    folder = output.is_folder(arguments.out)
+    if folder and arguments.work_dir is not None:
+        arguments.parser.error(
+            "--work-dir goes with --out FILE.safetensors: row ranges are made in --out FOLDER"
+        )
     output.check_output(arguments.out, arguments.force)
     from ..counting import count
 
@@ -103,6 +109,9 @@ def run(arguments: argparse.Namespace) -> None:
         backend=arguments.backend,
         threads=arguments.threads,
         chunk_tokens=arguments.chunk_tokens,
+        memory=arguments.memory,
+        work_dir=arguments.out if folder else arguments.work_dir,
+        focus=arguments.focus,
         progress=arguments.progress,
     )
     counts.save(arguments.out)
@@ -110,35 +119,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         output.print_json(_fields(counts, arguments.out))
     else:
-        output.print_fields(_lines(counts, arguments.out))
-
-
-def _relation(arguments: argparse.Namespace) -> Relation:
-    from ..relations import Next, Window
-
-    size, weighting, direction = arguments.size, arguments.weighting, arguments.direction
-    if arguments.relation == "next":
-        for option, value in (("size", size), ("weighting", weighting), ("direction", direction)):
-            if value is not None:
-                arguments.parser.error(f"--{option} goes with --relation window")
-        return Next()
-    if size is None:
-        if weighting is None or isinstance(weighting, str):
-            arguments.parser.error("--relation window needs --size")
-        size = len(weighting)
-    return Window(size, weighting or "uniform", direction or "forward")
-
-
-def _weighting(text: str) -> Weighting:
-    """`uniform`, `harmonic`, or exact weights: 1,1/2 and also 1,0.5, whose text is exact."""
-    if text in ("uniform", "harmonic"):
-        return text
-    try:
-        return [Fraction(weight) for weight in text.split(",")]
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(
-            f"expected uniform, harmonic or weights such as 1,1/2,1/3, got {text!r}"
-        ) from None
+        output.print_fields([*_lines(counts, arguments.out), *_left(arguments.work_dir)])
 
 
 def _fields(counts: Counts, path: Path) -> dict[str, Any]:
@@ -149,30 +130,30 @@ def _fields(counts: Counts, path: Path) -> dict[str, Any]:
         "backend": counts.provenance["backend"],
         "threads": counts.provenance["threads"],
         "tokens_read": tokens_read,
-        "tokens": counts.n_tokens,
-        "sequences": counts.n_sequences,
-        "distinct_pairs": counts.nnz,
-        "total": counts.total,
+        **any_counts.size_fields(counts),
         "weight_scale": counts.weight_scale,
         "seconds": seconds,
         "tokens_per_second": tokens_read / seconds if seconds else None,
         "file": str(path),
-        "bytes": path.stat().st_size,
+        "bytes": output.size_on_disk(path),
     }
 
 
 def _lines(counts: Counts, path: Path) -> list[tuple[str, str]]:
     fields = _fields(counts, path)
     left_out = fields["tokens_read"] - counts.n_tokens
+    seconds = fields["seconds"]
     return [
         ("relation", output.show_relation(counts)),
         ("backend", f"{fields['backend']}, threads: {fields['threads']}"),
-        ("tokens", f"{counts.n_tokens:,}" + (f" ({left_out:,} left out)" if left_out else "")),
-        ("sequences", f"{counts.n_sequences:,}"),
-        ("distinct pairs", f"{counts.nnz:,}"),
-        (
-            "time",
-            f"{fields['seconds']:,.3f} s, {output.rate(fields['tokens_read'], fields['seconds'])}",
-        ),
-        ("written", f"{path} ({output.file_size(path)})"),
+        *any_counts.size_lines(counts, left_out),
+        ("time", f"{seconds:,.3f} s, {output.rate(fields['tokens_read'], seconds)}"),
+        ("written", output.show_written(path)),
     ]
+
+
+def _left(work_dir: Path | None) -> list[tuple[str, str]]:
+    """That row ranges stay, which may take as much room as the file."""
+    if work_dir is None or not any(work_dir.iterdir()):
+        return []
+    return [("row ranges", f"{output.show_written(work_dir)}: no longer needed")]

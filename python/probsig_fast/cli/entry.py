@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from ..errors import EosNeverOccursWarning, ProbsigError
-from . import align, count, demo, info, merge, output, top
+from . import align, count, count_labelled, demo, info, merge, output, reproduce, top
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: What a shell reports of a program whose reader went away (128 + SIGPIPE).
 READER_GONE = 141
 
-COMMANDS = (count, merge, top, align, info, demo)
+COMMANDS = (count, count_labelled, merge, top, align, info, demo, reproduce)
 
 EPILOG = """\
 examples:
@@ -98,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _told(error: BaseException) -> str:
     text = str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not isinstance(error, ProbsigError):
         return f"not enough memory{': ' if text else ''}{text}"
     return text or type(error).__name__
 

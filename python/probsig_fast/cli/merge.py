@@ -7,14 +7,20 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import output
+from ..errors import MergeError
+from . import any_counts, output
+
+if TYPE_CHECKING:
+    from .any_counts import AnyCounts
 
 NAME = "merge"
 SUMMARY = "add counts files of shards of one corpus"
 DESCRIPTION = """\
-Add counts files. Exact: the sum of shards' counts is the count of the whole, whatever the order.
-Relation, vocabulary and boundary rules must be the same. Every file is read and checked wholly.
+Add counts files: those of `probsig count` (of one relation), or those of `probsig count-labelled`.
+Exact: the sum of shards' counts is the count of the whole, whatever the order. Relation, vocabulary
+and boundary rules (labels, incidence) must be the same. Every file is read and checked wholly.
 """
 EPILOG = """\
 examples:
@@ -24,45 +30,69 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="counts files")
-    output.add_output(parser)
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="counts files, or folders of counts"
+    )
+    output.add_output(parser, "a *.safetensors file; a folder, too, for counts of a relation")
     output.add_backend(parser)
     output.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    output.check_output(arguments.out, arguments.force)
+    labelled = _all_labelled(arguments.files)
+    check = output.check_file if labelled else output.check_output
+    check(arguments.out, arguments.force)
     output.warn_of_repeats(arguments.files)
-    from ..counts import Counts
-
     started = time.perf_counter()
-    parts = [Counts.load(path, verify=True) for path in _bar(arguments.files)]
-    counts = Counts.merge(parts, arguments.backend)
+    counts = _sum(arguments.files, labelled, arguments.backend)
     counts.save(arguments.out)
     seconds = time.perf_counter() - started
     if arguments.json:
         output.print_json(
             {
                 "files": [str(path) for path in arguments.files],
-                "tokens": counts.n_tokens,
-                "sequences": counts.n_sequences,
-                "distinct_pairs": counts.nnz,
-                "total": counts.total,
+                **any_counts.size_fields(counts),
                 "seconds": seconds,
                 "file": str(arguments.out),
             }
         )
         return
+    of = any_counts.words(counts) if labelled else f"relation {any_counts.words(counts)}"
     output.print_fields(
         [
-            ("merged", f"{len(parts)} files of relation {output.show_relation(counts)}"),
-            ("tokens", f"{counts.n_tokens:,}"),
-            ("sequences", f"{counts.n_sequences:,}"),
-            ("distinct pairs", f"{counts.nnz:,}"),
+            ("merged", f"{len(arguments.files)} files of {of}"),
+            *any_counts.size_lines(counts),
             ("time", f"{seconds:,.3f} s"),
-            ("written", f"{arguments.out} ({output.file_size(arguments.out)})"),
+            ("written", output.show_written(arguments.out)),
         ]
     )
+
+
+def _all_labelled(files: list[Path]) -> bool:
+    """Whether these are labelled counts, or else counts of a relation.
+
+    Raises:
+        MergeError: some of both.
+    """
+    labelled = [any_counts.is_labelled(path) for path in files]
+    if len(set(labelled)) > 1:
+        raise MergeError(
+            "FILE: expected counts of one kind, got labelled counts in "
+            f"{files[labelled.index(True)]} and counts of a relation in "
+            f"{files[labelled.index(False)]}"
+        )
+    return labelled[0]
+
+
+def _sum(files: list[Path], labelled: bool, backend: str | None) -> AnyCounts:
+    from ..counts import Counts
+    from ..labelled import LabelledCounts
+
+    if labelled:
+        return LabelledCounts.merge(
+            [LabelledCounts.load(path, verify=True) for path in _bar(files)], backend
+        )
+    return Counts.merge([Counts.load(path, verify=True) for path in _bar(files)], backend)
 
 
 def _bar(files: list[Path]) -> Iterable[Path]:

@@ -34,30 +34,69 @@ def add_threads(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
+def add_memory(parser: argparse._ActionsContainer, applies_to: str = "") -> None:
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help="the counts file, *.safetensors"
+        "--memory",
+        metavar="SIZE",
+        help=f"{applies_to}what the count may take, such as 4GB (default: 3/4 of what is free)",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing output")
+
+
+def add_progress(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="a progress bar (default: on a terminal)",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, told: str = "a *.safetensors file") -> None:
+    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help=told)
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether an output is a folder of row ranges: a name without a suffix."""
+    return path.suffix == ""
 
 
 def check_output(path: Path, force: bool) -> None:
     """Find out before hours of counting that the result could not be written.
 
     Raises:
-        ArgumentError: a name that does not end in .safetensors, no folder to write to, or a file
-            already there that `force` does not allow to replace.
+        ArgumentError: a name that does not end in .safetensors (or, of a folder, has a suffix), no
+            folder to write to, a file already there that `force` does not allow to replace, or a
+            folder that is not empty: no command removes what it holds.
     """
-    if path.suffix != ".safetensors":
-        raise ArgumentError(f"--out: expected a name ending in .safetensors, got {str(path)!r}")
-    if path.is_dir() or not path.parent.is_dir():
-        raise ArgumentError(f"--out: expected a file in an existing folder, got {str(path)!r}")
-    if not os.access(path.parent, os.W_OK):
+    if path.suffix not in ("", ".safetensors"):
+        raise ArgumentError(
+            "--out: expected a name ending in .safetensors, or one of a folder, without a suffix, "
+            f"got {str(path)!r}"
+        )
+    if (path.is_dir() and not is_folder(path)) or not path.parent.is_dir():
+        raise ArgumentError(f"--out: expected a path in an existing folder, got {str(path)!r}")
+    if not os.access(path if path.is_dir() else path.parent, os.W_OK):
         raise ArgumentError(f"--out: expected a folder that can be written, got {path.parent}")
+    if is_folder(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise ArgumentError(f"--out: expected a new or empty folder, got {str(path)!r}")
+        return
     # The provenance goes beside the counts: it must not take the place of, say, a tokenizer.
     for taken in (path, path.with_suffix(".json")):
         if taken.exists() and not force:
             raise ArgumentError(f"--out: {taken} exists already: give --force to replace it")
+
+
+def check_file(path: Path, force: bool) -> None:
+    """As `check_output`, for counts that are no folder of row ranges.
+
+    Raises:
+        ArgumentError: as there, and for a name without a suffix.
+    """
+    if is_folder(path):
+        raise ArgumentError(f"--out: expected a name ending in .safetensors, got {str(path)!r}")
+    check_output(path, force)
 
 
 def say(text: str) -> None:
@@ -96,8 +135,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: set[
         print("  ".join(cells).rstrip())
 
 
-def file_size(path: Path) -> str:
-    size = float(path.stat().st_size)
+def size_on_disk(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def show_written(path: Path) -> str:
+    """A path and how large what it names is."""
+    return f"{path} ({_size(size_on_disk(path))})"
+
+
+def _size(size: float) -> str:
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -113,6 +162,10 @@ def show_relation(counts: Counts) -> str:
     fields = counts.relation.to_dict()
     if fields["name"] == "next":
         return "next"
+    if fields["name"] == "prefix":
+        return f"prefix of {fields['length']}"
+    if fields["name"] == "same-sequence":
+        return "same sequence"
     weighting = fields["weighting"]
     weighting = weighting if isinstance(weighting, str) else ",".join(weighting)
     return f"window of {fields['size']}, {weighting}, {fields['direction']}"

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ArgumentError, SourceNotFoundError
-from . import output
+from ..arguments import integer
+from ..errors import ArgumentError
+from . import any_counts, output
+from .token_argument import find_token, read_strings
 
 if TYPE_CHECKING:
-    from ..counts import Counts
+    from ..counts import Counts, Neighbour
+    from ..labelled import Companion, LabelledCounts
 
 NAME = "top"
-SUMMARY = "show what most often follows or precedes a token"
+SUMMARY = "show what most often goes with a token"
 DESCRIPTION = """\
-Show the tokens counted most often with TOKEN: those after it (--side next, its row), or those
-before it (--side previous, its column). Without --tokenizer, TOKEN is an id; with it, a string.
+Show what was counted most often with TOKEN. Counts of next tokens and windows: the tokens after it
+(--side next, its row), or before it (--side previous, its column). Counts of prefixes: the labels
+of the samples that hold it (--side label), or the tokens in the prefixes of the label that it is
+(--side token). Counts of sequences: the other tokens in them. Labelled counts: the labels of the
+samples that hold it (--side label), or the other tokens in them (--side token). Without
+--tokenizer, TOKEN is an id; with it, a string.
 """
 EPILOG = r"""
 examples:
   probsig top docs.next.safetensors 284 --k 5
   probsig top docs.next.safetensors ' New' --tokenizer tokenizer.json
   probsig top docs.next.safetensors '\n' --tokenizer tokenizer.json --side previous
+  probsig top docs.prefix.safetensors ' New' --tokenizer tokenizer.json --side token
+  probsig top task.safetensors 7 --side label
   probsig top probsig-demo/next.safetensors --tokenizer probsig-demo/tokens.json -- '->'
 
 a space at the start belongs to the token: quote it. Escapes such as \n, \t, \u00e9 are read where
@@ -32,11 +41,71 @@ no token has the text as it stands. -- comes before a token that starts with a d
 """
 
 
+class _Side(NamedTuple):
+    """One way to read the counts of a relation.
+
+    Attributes:
+        is_row: TOKEN is a row's; else a column's.
+        condition: what is shown is P(condition).
+        support: what P is over.
+    """
+
+    is_row: bool
+    condition: str
+    support: str
+
+
+#: What --side may be for counts of each relation, the default first.
+_SIDES: dict[str, dict[str | None, _Side]] = {
+    "next": {
+        "next": _Side(True, "next | token", "pairs with it first"),
+        "previous": _Side(False, "previous | token", "pairs with it second"),
+    },
+    "window": {
+        "next": _Side(True, "column | row", "pairs with it first"),
+        "previous": _Side(False, "row | column", "pairs with it second"),
+    },
+    "prefix": {
+        "label": _Side(True, "label | token in prefix", "samples with it in the prefix"),
+        "token": _Side(False, "token in prefix | label", "samples with it as the label"),
+    },
+    "same-sequence": {None: _Side(True, "other | token", "sequences with it")},
+}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What is shown of a token.
+
+    Attributes:
+        side: as --side names it.
+        told: how often the token was seen, in words.
+        relation: of what the counts are, in words.
+        share: what the last column of numbers is.
+        lines: what was counted with the token: an id, a count, and that over the support.
+        of_labels: the ids are those of labels, which have no strings.
+        fields: what JSON has beside the lines.
+    """
+
+    side: str | None
+    told: str
+    relation: str
+    share: str
+    lines: Sequence[Neighbour] | Sequence[Companion]
+    fields: dict[str, Any]
+    of_labels: bool = False
+    weight_scale: int = 1
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="counts file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="counts file, or folder of counts")
     parser.add_argument("token", metavar="TOKEN", help="id; with --tokenizer a string")
     parser.add_argument("--k", type=int, default=10, metavar="K", help="how many (default 10)")
-    parser.add_argument("--side", choices=("next", "previous"), default="next")
+    parser.add_argument(
+        "--side",
+        choices=("next", "previous", "label", "token"),
+        help="default: next, or label (for counts that have labels)",
+    )
     parser.add_argument(
         "--tokenizer",
         type=Path,
@@ -48,124 +117,106 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from ..counts import Counts
+    from ..labelled import LabelledCounts
 
-    counts = Counts.load(arguments.file)
+    counts = any_counts.load(arguments.file)
+    strings = None
     if arguments.tokenizer is not None:
-        counts = counts.with_tokens(read_strings(arguments.tokenizer))
-    token = _token(arguments, counts)
-    neighbours = counts.top(token, arguments.k, arguments.side)
-    support = int((counts.row_sum if arguments.side == "next" else counts.column_sum)[token])
+        strings = read_strings(arguments.tokenizer, counts.vocab_size)
+    token = find_token(arguments.token, None if arguments.id else strings)
+    if isinstance(counts, LabelledCounts):
+        answer = _of_labelled(counts, token, arguments.k, arguments.side)
+    else:
+        answer = _of_relation(counts, token, arguments.k, arguments.side)
     if arguments.json:
-        output.print_json(
-            {
-                "token": token,
-                "string": _string(counts, token),
-                "side": arguments.side,
-                "occurrences": int(counts.unigram[token]),
-                "support": support,
-                "weight_scale": counts.weight_scale,
-                "top": [neighbour._asdict() for neighbour in neighbours],
-            }
-        )
-        return
-    scale = counts.weight_scale
-    string = _string(counts, token)
-    print(
-        f"token {token}{'' if string is None else f' {string!r}'}: "
-        f"{counts.unigram[token]:,} occurrences, {_count(support, scale)} pairs with it "
-        f"{'first' if arguments.side == 'next' else 'second'} ({output.show_relation(counts)})"
+        output.print_json(_fields(answer, token, strings))
+    else:
+        _print(answer, token, strings)
+
+
+def _of_relation(counts: Counts, token: int, k: int, name: str | None) -> _Answer:
+    sides = _SIDES[counts.relation.name]
+    name = _checked_side(name, list(sides), output.show_relation(counts))
+    side, k = sides[name], integer("k", k, 1)
+    # One more, as a token stands in every sequence that holds it, which tells nothing.
+    found = counts.top(token, k + counts.is_triangle, "next" if side.is_row else "previous")
+    others = [each for each in found if not (counts.is_triangle and each.token == token)]
+    support = int((counts.n_in if side.is_row else counts.n_out)[token])
+    occurrences, scale = int(counts.unigram[token]), counts.weight_scale
+    return _Answer(
+        name,
+        f"{occurrences:,} occurrences, {_count(support, scale)} {side.support}",
+        output.show_relation(counts),
+        f"P({side.condition})",
+        [each._replace(probability=each.count / support) for each in others[:k]],
+        {"occurrences": occurrences, "support": support, "weight_scale": scale},
+        weight_scale=scale,
     )
-    if not neighbours:
+
+
+def _of_labelled(counts: LabelledCounts, token: int, k: int, name: str | None) -> _Answer:
+    words = any_counts.words(counts)
+    name = _checked_side(name, ["label", "token"], words)
+    lines = counts.top(token, k, "label" if name == "label" else "token")
+    support = int(counts.n_in[token])
+    presence = counts.incidence == "presence"
+    other = "label" if name == "label" else "other"
+    return _Answer(
+        name,
+        f"{support:,} {'samples with it' if presence else 'occurrences'}",
+        words,
+        # Over multiplicities it is no probability.
+        f"P({other} | token)" if presence else f"N[token, {other}] / N[token]",
+        lines,
+        {"support": support},
+        of_labels=name == "label",
+    )
+
+
+def _checked_side(name: str | None, sides: list[str | None], words: str) -> str | None:
+    """The side, or else the default.
+
+    Raises:
+        ArgumentError: these counts have no such side.
+    """
+    if name is None:
+        return sides[0]
+    if name not in sides:
+        expected = " or ".join(each for each in sides if each) or "none"
+        raise ArgumentError(f"--side: expected {expected} for counts of {words}, got {name!r}")
+    return name
+
+
+def _fields(answer: _Answer, token: int, strings: Sequence[str] | None) -> dict[str, Any]:
+    of_lines = None if answer.of_labels else strings
+    return {
+        "token": token,
+        "string": _string(strings, token),
+        "side": answer.side,
+        **answer.fields,
+        "top": [each._asdict() | {"string": _string(of_lines, each[0])} for each in answer.lines],
+    }
+
+
+def _print(answer: _Answer, token: int, strings: Sequence[str] | None) -> None:
+    string = f" {strings[token]!r}" if strings else ""
+    print(f"token {token}{string}: {answer.told} ({answer.relation})")
+    if not answer.lines:
         return
-    header = ["id", "count", f"P({_condition(counts, arguments.side)})", "token"]
+    of_lines = None if answer.of_labels else strings
     rows = [
-        [str(n.token), _count(n.count, scale), f"{n.probability:.4f}", _shown(n.string)]
-        for n in neighbours
+        [str(i), _count(count, answer.weight_scale), f"{share:.4f}", repr(_string(of_lines, i))]
+        for i, count, share, *_ in answer.lines
     ]
-    shown = slice(None) if counts.token_strings else slice(3)
+    header = ["id", "count", answer.share, "token"]
+    shown = slice(None) if of_lines else slice(3)
     output.print_table(header[shown], [row[shown] for row in rows], left={3})
 
 
-def read_strings(path: Path) -> Any:
-    """What `Counts.with_tokens` takes: the path of a tokenizer.json, or the strings of a JSON list
-    or mapping (id -> string, or string -> id as in a vocab.json).
-
-    Raises:
-        SourceNotFoundError: no such file.
-        ArgumentError: not JSON, or not one of these.
-    """
-    if not path.is_file():
-        raise SourceNotFoundError(f"--tokenizer: expected a file, got {str(path)!r}: no such file")
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArgumentError(f"--tokenizer: expected JSON, got {str(path)!r}: {error}") from error
-    if isinstance(loaded, list) and all(isinstance(each, str) for each in loaded):
-        return loaded
-    if isinstance(loaded, dict) and "model" in loaded:
-        return os.fspath(path)
-    strings = _mapping(loaded) if isinstance(loaded, dict) else None
-    if strings is None:
-        raise ArgumentError(
-            "--tokenizer: expected a tokenizer.json, or a JSON list or mapping of strings, "
-            f"got neither in {str(path)!r}"
-        )
-    return strings
-
-
-def _mapping(loaded: dict[str, Any]) -> dict[int, str] | None:
-    if all(isinstance(token, int) for token in loaded.values()):
-        return {token: string for string, token in loaded.items()}
-    if all(key.isdecimal() and isinstance(text, str) for key, text in loaded.items()):
-        return {int(key): text for key, text in loaded.items()}
-    return None
-
-
-def _token(arguments: argparse.Namespace, counts: Counts) -> int:
-    text: str = arguments.token
-    if counts.token_strings is None or arguments.id:
-        try:
-            return int(text)
-        except ValueError:
-            raise ArgumentError(
-                f"TOKEN: expected an id, got {text!r}: strings need --tokenizer"
-            ) from None
-    if text not in counts.token_strings:
-        text = _unescaped(text)
-    if text not in counts.token_strings:
-        raise ArgumentError(f"TOKEN: no token is {arguments.token!r}{_similar(counts, text)}")
-    return counts.token_id(text)
-
-
-def _unescaped(text: str) -> str:
-    try:
-        return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
-    except UnicodeDecodeError:
-        return text
-
-
-def _similar(counts: Counts, text: str) -> str:
-    """The usual slip is the space that belongs to a token."""
-    bare = text.strip().lower()
-    similar = [s for s in counts.token_strings or () if s.strip().lower() == bare and bare]
-    return f"; there is {', '.join(map(repr, similar[:5]))}" if similar else ""
-
-
-def _string(counts: Counts, token: int) -> str | None:
-    return counts.token_strings[token] if counts.token_strings else None
-
-
-def _shown(string: str | None) -> str:
-    return "" if string is None else repr(string)
+def _string(strings: Sequence[str] | None, token: int) -> str | None:
+    return strings[token] if strings else None
 
 
 def _count(count: int, scale: int) -> str:
     """Weighted counts are kept as integers; shown as the sums of weights that they mean."""
     return f"{count:,}" if scale == 1 else f"{count / scale:,.2f}"
-
-
-def _condition(counts: Counts, side: str) -> str:
-    if counts.relation.name == "next":
-        return "next | token" if side == "next" else "previous | token"
-    return "column | row" if side == "next" else "row | column"

@@ -1,7 +1,8 @@
 """The chunk plan: which tokens a kernel call sees, and where runs lie in them.
 
 A chunk owns the positions [begin, begin + core) of one stream. It is read with up to `look_ahead`
-tokens more, so that the pairs that its last tokens begin are counted in it and nowhere else.
+tokens more, so that the pairs that its last tokens begin are counted in it and nowhere else; where
+whole sequences are counted, it is read to the end of the last one that starts in it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..boundaries import Boundaries, Runs, Specials, find_runs
 from ..errors import TokenRangeError
-from ..kernels.contract import Kernels, Scan, Tokens
+from ..kernels.contract import Chunk, Kernels
 from ..sources.stream import Stream
 
 #: How far back one step looks for the last boundary before a chunk.
@@ -22,7 +23,7 @@ _SEARCH_STEP = 2**20
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Slice:
     """Positions [begin, begin + core) of `stream`.
 
     Attributes:
@@ -37,83 +38,118 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Scanned:
-    """A chunk's tokens and all that kernels need to know of them."""
+    """A chunk's tokens and what one look at them said.
 
-    tokens: Tokens
-    core: int
-    runs: Runs
-    histogram: NDArray[np.int64]
-    n_sequences: int
+    Attributes:
+        chunk: what kernels count; its histogram is of the counted tokens it owns.
+        starts, ends: int64; the runs that start in it, which are whole only where it was read to
+            the end of the last.
+        eos_seen: whether one of the tokens it owns is eos.
+    """
+
+    chunk: Chunk
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
     eos_seen: bool
 
 
-def plan(stream: Stream, boundaries: Boundaries, chunk_tokens: int) -> Iterator[Chunk]:
+def plan(stream: Stream, boundaries: Boundaries, chunk_tokens: int) -> Iterator[Slice]:
     """The chunks of one stream, in order."""
     specials = boundaries.specials(stream.dtype)
     anchor = 0
     for begin in range(0, len(stream), chunk_tokens):
-        previous = max(begin - chunk_tokens, 0)
-        anchor = max(anchor, _last_start(stream, specials, boundaries, previous, begin))
-        yield Chunk(stream, begin, min(chunk_tokens, len(stream) - begin), anchor)
+        # Only `sequence_length` needs the exact place; without it, all that matters is whether a
+        # boundary lies at `begin` itself.
+        floor = begin - (chunk_tokens if boundaries.sequence_length else 1)
+        anchor = max(anchor, _last_start(stream, specials, max(floor, 0), begin))
+        yield Slice(stream, begin, min(chunk_tokens, len(stream) - begin), anchor)
 
 
 def scan_chunk(
-    chunk: Chunk, boundaries: Boundaries, kernels: Kernels, vocab_size: int, look_ahead: int
+    owned: Slice,
+    boundaries: Boundaries,
+    kernels: Kernels,
+    vocab_size: int,
+    look_ahead: int | None,
 ) -> Scanned:
     """Read a chunk, check its ids and find its runs.
+
+    Args:
+        look_ahead: how many tokens to read beyond it; None: to the end of the last sequence that
+            starts in it.
 
     Raises:
         TokenRangeError: an id outside the vocabulary that is not ignored.
     """
-    stream, begin = chunk.stream, chunk.begin
-    end = min(begin + chunk.core + look_ahead, len(stream))
-    tokens = stream.read(begin, end)
+    stream, begin = owned.stream, owned.begin
     specials = boundaries.specials(stream.dtype)
-    scan = kernels.scan(tokens, chunk.core, vocab_size, specials.cutting)
+    if look_ahead is None:
+        end = _sequence_end(owned, specials, boundaries)
+    else:
+        end = min(begin + owned.core + look_ahead, len(stream))
+    tokens = stream.read(begin, end)
+    scan = kernels.scan(tokens, owned.core, vocab_size, specials.cutting)
     if scan.invalid >= 0:
         position = begin + scan.invalid
         token_id = int(stream.raw(position, position + 1)[0])
         name, offset = stream.locate(position)
         raise TokenRangeError(token_id, offset, name, vocab_size)
-    return _scanned(chunk, boundaries, specials, tokens, scan)
-
-
-def _scanned(
-    chunk: Chunk, boundaries: Boundaries, specials: Specials, tokens: Tokens, scan: Scan
-) -> Scanned:
-    length = boundaries.sequence_length
     runs = find_runs(
         tokens.size,
-        chunk.stream.starts_within(chunk.begin, chunk.begin + tokens.size) - chunk.begin,
+        stream.starts_within(begin, begin + tokens.size) - begin,
         scan.cuts,
         scan.cuts[np.isin(tokens[scan.cuts], specials.uncounted)],
-        length,
-        chunk.anchor - chunk.begin,
+        boundaries.sequence_length,
+        owned.anchor - begin,
     )
-    inside = chunk.begin - chunk.anchor
-    begins_sequence = inside % length == 0 if length else inside == 0
-    starting = int(np.searchsorted(runs.starts, chunk.core))
-    if starting and runs.starts[0] == 0 and not begins_sequence:
-        starting -= 1
     histogram = scan.histogram
-    eos_seen = bool(specials.eos.size) and histogram[specials.eos[0]] > 0
+    eos_seen = bool(specials.eos.size) and bool(histogram[specials.eos[0]] > 0)
     histogram[specials.uncounted[specials.uncounted < histogram.size]] = 0
-    return Scanned(tokens, chunk.core, runs, histogram, starting, bool(eos_seen))
+    starting = _starting(owned, runs, boundaries.sequence_length)
+    return Scanned(
+        Chunk(tokens, owned.core, runs.starts, runs.ends, histogram),
+        runs.starts[starting],
+        runs.ends[starting],
+        eos_seen,
+    )
 
 
-def _last_start(
-    stream: Stream, specials: Specials, boundaries: Boundaries, previous: int, begin: int
-) -> int:
-    """The last boundary at or before `begin`; `previous` at the least if none lies after it.
+def _starting(owned: Slice, runs: Runs, length: int | None) -> slice:
+    """The runs that start in a chunk: not one that goes on from before it, nor one beyond it."""
+    inside = owned.begin - owned.anchor
+    begins_sequence = inside % length == 0 if length else inside == 0
+    goes_on = runs.starts.size > 0 and runs.starts[0] == 0 and not begins_sequence
+    return slice(int(goes_on), int(np.searchsorted(runs.starts, owned.core)))
 
-    Only `sequence_length` needs the exact place; without it, all that matters is whether a
-    boundary lies at `begin` itself.
-    """
-    known = stream.last_start(begin)
-    if not specials.cutting.size or begin == 0:
+
+def _sequence_end(owned: Slice, specials: Specials, boundaries: Boundaries) -> int:
+    """Where the sequence that holds a chunk's last token ends, if it starts in the chunk; else
+    the chunk's end."""
+    stream, end = owned.stream, owned.begin + owned.core
+    start = max(owned.anchor, _last_start(stream, specials, owned.begin, end))
+    length = boundaries.sequence_length
+    if start == end or (start < owned.begin and not length):
+        return end
+    limit = len(stream)
+    if length:
+        limit = min(limit, end + -(end - start) % length)
+    for low in range(end, limit, _SEARCH_STEP):
+        high = min(low + _SEARCH_STEP, limit)
+        cuts = np.flatnonzero(np.isin(stream.read(low, high), specials.cutting)) + low + 1
+        edges = np.concatenate([stream.starts_within(low, high), cuts])
+        if edges.size:
+            return int(edges.min())
+    return limit
+
+
+def _last_start(stream: Stream, specials: Specials, floor: int, position: int) -> int:
+    """The last boundary at or before `position`; the source's last one if that is later than
+    `floor`, or if no other is."""
+    known = stream.last_start(position)
+    floor = max(known, floor)
+    if not specials.cutting.size:
         return known
-    floor = max(known, previous if boundaries.sequence_length else begin - 1)
-    for high in range(begin, floor, -_SEARCH_STEP):
+    for high in range(position, floor, -_SEARCH_STEP):
         low = max(high - _SEARCH_STEP, floor)
         found = np.flatnonzero(np.isin(stream.read(low, high), specials.cutting))
         if found.size:

@@ -7,12 +7,29 @@ and the runs in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Tokens = NDArray[np.uint16] | NDArray[np.uint32]
+
+
+class Chunk(NamedTuple):
+    """One chunk of tokens and the runs in it.
+
+    Attributes:
+        tokens: those that the chunk owns, then those that its last ones look ahead to.
+        core: how many of them the chunk owns.
+        run_starts, run_ends: int64, in order; runs [start, end) do not overlap.
+        histogram: int64 [V]; `histogram[x]` is at least the number of x among the core's runs.
+    """
+
+    tokens: Tokens
+    core: int
+    run_starts: NDArray[np.int64]
+    run_ends: NDArray[np.int64]
+    histogram: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,43 @@ class Scan:
     invalid: int
 
 
+class Sets(NamedTuple):
+    """The tokens of each run, each once.
+
+    Attributes:
+        indptr: int64 [runs + 1].
+        ids: sorted within a run, in the tokens' type.
+        multiplicity: int64 [ids.size], how often the run holds each; empty where not asked for.
+    """
+
+    indptr: NDArray[np.int64]
+    ids: Tokens
+    multiplicity: NDArray[np.int64]
+
+
+class Spans(NamedTuple):
+    """For each row, stretches of an array of ids: what every count over sets is a sum of.
+
+    N[x, y] = sum over the spans s of row x of span_weights[s] x (the id_weights of the y in s).
+
+    Attributes:
+        ids: column ids.
+        id_weights: int64 [ids.size], at least 0; empty: all 1.
+        indptr: int64 [rows + 1], the spans of each row.
+        bounds: uint32 [spans, 2], begin and end of each span in `ids`.
+        span_weights: int64 [spans], at least 0; empty: all 1.
+        head_ids, head_bits: what a backend keeps otherwise than in spans, for itself alone.
+    """
+
+    ids: Tokens
+    id_weights: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    bounds: NDArray[np.uint32]
+    span_weights: NDArray[np.int64]
+    head_ids: Tokens = np.empty(0, np.uint16)
+    head_bits: NDArray[np.uint64] = np.empty(0, np.uint64)
+
+
 @dataclass(frozen=True)
 class Rows:
     """A sparse float matrix by rows: `indptr` int64, `indices` int32, `values` float64."""
@@ -68,31 +122,57 @@ class Kernels(Protocol):
         The histogram counts the first `core` tokens; validity and cuts cover all of them.
         """
 
-    def next_pairs(
-        self,
-        tokens: Tokens,
-        core: int,
-        run_starts: NDArray[np.int64],
-        run_ends: NDArray[np.int64],
-        histogram: NDArray[np.int64],
-        cancel: NDArray[np.uint8],
-    ) -> Block:
+    def next_pairs(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
         """N[x, y] = positions i < core with w_i = x, w_{i+1} = y in one run; square, of the
-        histogram's size. `histogram[x]` is at least the number of x among the core's runs."""
+        histogram's size."""
 
     def window_pairs(
-        self,
-        tokens: Tokens,
-        core: int,
-        run_starts: NDArray[np.int64],
-        run_ends: NDArray[np.int64],
-        histogram: NDArray[np.int64],
-        weights: NDArray[np.int64],
-        cancel: NDArray[np.uint8],
+        self, chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]
     ) -> Block:
         """N[x, y] = sum of weights[d - 1] over i < core and d with w_i = x, w_{i+d} = y in one run.
 
         The caller keeps `core * sum(weights)` below 2^63.
+        """
+
+    def prefix_spans(self, chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:
+        """The labels that each occurrence of a token is the last to precede.
+
+        Row x has a span for each i < core with w_i = x in a run: from i + 1 to the run's end, but
+        no further than i + length and the next x of the run, both included. Spans are in order of
+        i; `ids` is the chunk's tokens, and there are no weights.
+        """
+
+    def sequence_sets(
+        self,
+        tokens: Tokens,
+        run_starts: NDArray[np.int64],
+        run_ends: NDArray[np.int64],
+        vocab_size: int,
+        multiplicity: bool,
+        cancel: NDArray[np.uint8],
+    ) -> Sets:
+        """The set of each run's tokens, with their multiplicities if asked for."""
+
+    def set_spans(self, sets: Sets, vocab_size: int) -> Spans:
+        """Spans whose sums are the upper triangle of N[x, x'] = sets that hold both x and x'."""
+
+    def group_spans(
+        self, rows: Tokens, bounds: NDArray[np.uint32], n_rows: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """`indptr` and `bounds` of spans of which the k-th belongs to row `rows[k]`; those of a
+        row stay in order. The caller keeps rows below `n_rows`."""
+
+    def span_sums(
+        self,
+        parts: list[Spans],
+        columns: int,
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
+    ) -> Block:
+        """Rows [row_begin, row_end) of the sum of N over parts of as many rows and one type of id.
+
+        The caller keeps ids below `columns`, and each row's sum below 2^63.
         """
 
     def merge(self, blocks: list[Block], columns: int) -> Block:

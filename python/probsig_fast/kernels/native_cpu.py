@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _cpu
-from .contract import Block, Rows, Scan, Tokens
+from .contract import Block, Chunk, Rows, Scan, Sets, Spans, Tokens
 
 #: What this file calls and the module lacks: an old build beside newer Python files.
 MISSING = [
@@ -14,7 +14,10 @@ MISSING = [
     for name in (
         *(
             f"{kernel}_{dtype}"
-            for kernel in ("scan", "next_pairs", "window_pairs")
+            for kernel in (
+                *("scan", "next_pairs", "window_pairs"),
+                *("prefix_spans", "sequence_sets", "set_spans", "group_spans", "span_sums"),
+            )
             for dtype in ("uint16", "uint32")
         ),
         *("merge", "column_sums", "gram_squares"),
@@ -23,34 +26,74 @@ MISSING = [
 ]
 
 
+_NO_WEIGHTS = np.empty(0, np.int64)
+
+
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
     kernel = _cpu.scan_uint16 if tokens.dtype == np.uint16 else _cpu.scan_uint32
     return Scan(*kernel(tokens, core, vocab_size, cutting))
 
 
-def next_pairs(
-    tokens: Tokens,
-    core: int,
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    cancel: NDArray[np.uint8],
-) -> Block:
-    kernel = _cpu.next_pairs_uint16 if tokens.dtype == np.uint16 else _cpu.next_pairs_uint32
-    return Block(*kernel(tokens, core, run_starts, run_ends, histogram, cancel))
+def next_pairs(chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
+    narrow = chunk.tokens.dtype == np.uint16
+    kernel = _cpu.next_pairs_uint16 if narrow else _cpu.next_pairs_uint32
+    return Block(*kernel(*chunk, cancel))
 
 
-def window_pairs(
+def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+    narrow = chunk.tokens.dtype == np.uint16
+    kernel = _cpu.window_pairs_uint16 if narrow else _cpu.window_pairs_uint32
+    return Block(*kernel(*chunk, weights, cancel))
+
+
+def prefix_spans(chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:
+    narrow = chunk.tokens.dtype == np.uint16
+    kernel = _cpu.prefix_spans_uint16 if narrow else _cpu.prefix_spans_uint32
+    indptr, bounds = kernel(*chunk, length, cancel)
+    return Spans(chunk.tokens, _NO_WEIGHTS, indptr, bounds.reshape(-1, 2), _NO_WEIGHTS)
+
+
+def sequence_sets(
     tokens: Tokens,
-    core: int,
     run_starts: NDArray[np.int64],
     run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    weights: NDArray[np.int64],
+    vocab_size: int,
+    multiplicity: bool,
     cancel: NDArray[np.uint8],
+) -> Sets:
+    narrow = tokens.dtype == np.uint16
+    kernel = _cpu.sequence_sets_uint16 if narrow else _cpu.sequence_sets_uint32
+    return Sets(*kernel(tokens, run_starts, run_ends, vocab_size, multiplicity, cancel))
+
+
+def set_spans(sets: Sets, vocab_size: int) -> Spans:
+    narrow = sets.ids.dtype == np.uint16
+    kernel = _cpu.set_spans_uint16 if narrow else _cpu.set_spans_uint32
+    ids, (indptr, bounds), head_ids, head_bits = kernel(sets.indptr, sets.ids, vocab_size)
+    return Spans(ids, _NO_WEIGHTS, indptr, bounds.reshape(-1, 2), _NO_WEIGHTS, head_ids, head_bits)
+
+
+def group_spans(
+    rows: Tokens, bounds: NDArray[np.uint32], n_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    kernel = _cpu.group_spans_uint16 if rows.dtype == np.uint16 else _cpu.group_spans_uint32
+    indptr, grouped = kernel(rows, bounds.reshape(-1), n_rows)
+    return indptr, grouped.reshape(-1, 2)
+
+
+def span_sums(
+    parts: list[Spans], columns: int, row_begin: int, row_end: int, cancel: NDArray[np.uint8]
 ) -> Block:
-    kernel = _cpu.window_pairs_uint16 if tokens.dtype == np.uint16 else _cpu.window_pairs_uint32
-    return Block(*kernel(tokens, core, run_starts, run_ends, histogram, weights, cancel))
+    narrow = parts[0].ids.dtype == np.uint16
+    kernel = _cpu.span_sums_uint16 if narrow else _cpu.span_sums_uint32
+    arrays = [
+        part._replace(
+            bounds=part.bounds.reshape(-1),
+            head_ids=part.head_ids.astype(part.ids.dtype),  # type: ignore[arg-type]
+        )
+        for part in parts
+    ]
+    return Block(*kernel(arrays, columns, row_begin, row_end, cancel))
 
 
 def merge(blocks: list[Block], columns: int) -> Block:

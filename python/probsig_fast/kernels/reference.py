@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Block, Rows, Scan, Tokens
+from .contract import Block, Chunk, Rows, Scan, Sets, Spans, Tokens
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -18,32 +18,14 @@ def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
     return Scan(histogram, np.flatnonzero(is_cut).astype(np.int64), -1)
 
 
-def next_pairs(
-    tokens: Tokens,
-    core: int,
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    cancel: NDArray[np.uint8],
-) -> Block:
-    weights = np.ones(1, np.int64)
-    return window_pairs(tokens, core, run_starts, run_ends, histogram, weights, cancel)
+def next_pairs(chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
+    return window_pairs(chunk, np.ones(1, np.int64), cancel)
 
 
-def window_pairs(
-    tokens: Tokens,
-    core: int,
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    cancel: NDArray[np.uint8],
-) -> Block:
+def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+    tokens, core, run_starts, run_ends, histogram = chunk
     vocab_size = histogram.size
-    lengths = run_ends - run_starts
-    positions = np.repeat(run_starts - np.cumsum(lengths) + lengths, lengths)
-    positions += np.arange(positions.size)
-    run_end = np.repeat(run_ends, lengths)
+    positions, run_end = _positions(run_starts, run_ends)
     keys = [np.empty(0, np.int64)]
     values = [np.empty(0, np.int64)]
     for distance, weight in enumerate(weights.tolist(), 1):
@@ -55,6 +37,77 @@ def window_pairs(
         keys.append(key)
         values.append(count * weight)
     return _block(np.concatenate(keys), np.concatenate(values), vocab_size, vocab_size)
+
+
+def prefix_spans(chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:
+    positions, run_end = _positions(chunk.run_starts, chunk.run_ends)
+    tokens = chunk.tokens[positions]
+    ends = np.minimum(positions + 1 + length, run_end)
+    # Occurrences of one token in one run lie side by side in this order.
+    order = np.lexsort((positions, tokens, run_end))
+    first, second = order[:-1], order[1:]
+    repeated = (tokens[first] == tokens[second]) & (run_end[first] == run_end[second])
+    first, second = first[repeated], second[repeated]
+    ends[first] = np.minimum(ends[first], positions[second] + 1)
+    bounds = np.stack([positions + 1, ends], axis=1).astype(np.uint32)
+    core = positions < chunk.core
+    indptr, bounds = group_spans(tokens[core], bounds[core], chunk.histogram.size)
+    none = np.empty(0, np.int64)
+    return Spans(chunk.tokens, none, indptr, bounds, none)
+
+
+def sequence_sets(
+    tokens: Tokens,
+    run_starts: NDArray[np.int64],
+    run_ends: NDArray[np.int64],
+    vocab_size: int,
+    multiplicity: bool,
+    cancel: NDArray[np.uint8],
+) -> Sets:
+    positions, _ = _positions(run_starts, run_ends)
+    run = np.repeat(np.arange(run_starts.size), run_ends - run_starts)
+    keys, counts = np.unique(run * vocab_size + tokens[positions], return_counts=True)
+    indptr = np.searchsorted(keys, np.arange(run_starts.size + 1) * vocab_size).astype(np.int64)
+    ids = (keys % vocab_size).astype(tokens.dtype)
+    return Sets(indptr, ids, counts.astype(np.int64) if multiplicity else np.empty(0, np.int64))
+
+
+def set_spans(sets: Sets, vocab_size: int) -> Spans:
+    ends = np.repeat(sets.indptr[1:], np.diff(sets.indptr))
+    bounds = np.stack([np.arange(ends.size), ends], axis=1).astype(np.uint32)
+    indptr, bounds = group_spans(sets.ids, bounds, vocab_size)
+    none = np.empty(0, np.int64)
+    return Spans(sets.ids, none, indptr, bounds, none)
+
+
+def group_spans(
+    rows: Tokens, bounds: NDArray[np.uint32], n_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    order = np.argsort(rows, kind="stable")
+    indptr = np.searchsorted(rows[order], np.arange(n_rows + 1)).astype(np.int64)
+    return indptr, bounds[order]
+
+
+def span_sums(
+    parts: list[Spans], columns: int, row_begin: int, row_end: int, cancel: NDArray[np.uint8]
+) -> Block:
+    keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in parts:
+        spans = slice(part.indptr[row_begin], part.indptr[row_end])
+        bounds = part.bounds[spans].astype(np.int64)
+        rows = np.repeat(
+            np.arange(row_end - row_begin), np.diff(part.indptr[row_begin : row_end + 1])
+        )
+        positions, _ = _positions(bounds[:, 0], bounds[:, 1])
+        lengths = bounds[:, 1] - bounds[:, 0]
+        keys.append(np.repeat(rows, lengths) * columns + part.ids[positions])
+        weights = np.ones(positions.size, np.int64)
+        if part.span_weights.size:
+            weights *= np.repeat(part.span_weights[spans], lengths)
+        if part.id_weights.size:
+            weights *= part.id_weights[positions]
+        values.append(weights)
+    return _block(np.concatenate(keys), np.concatenate(values), row_end - row_begin, columns)
 
 
 def merge(blocks: list[Block], columns: int) -> Block:
@@ -74,6 +127,15 @@ def column_sums(
     sums = np.zeros(columns, np.int64)
     np.add.at(sums, indices, data)
     return sums
+
+
+def _positions(
+    starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All positions in the stretches [start, end), and the end of the stretch of each."""
+    lengths = ends - starts
+    positions = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+    return positions + np.arange(positions.size), np.repeat(ends, lengths)
 
 
 def _check_entries(indices: NDArray[np.int32], data: NDArray[np.int64], columns: int) -> None:

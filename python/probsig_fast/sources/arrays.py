@@ -33,7 +33,7 @@ class ArraySource:
         array = as_token_array(tokens, name)
         self.name = name
         self.total = array.size
-        self._shape, self._dtype = array.shape, array.dtype
+        self.shape, self._dtype = array.shape, array.dtype
         row_length = None
         if array.ndim == 2:
             row_length = array.shape[1] or None
@@ -49,7 +49,7 @@ class ArraySource:
         yield self._stream
 
     def describe(self) -> list[dict[str, Any]]:
-        return [{"name": self.name, "shape": list(self._shape), "dtype": str(self._dtype)}]
+        return [{"name": self.name, "shape": list(self.shape), "dtype": str(self._dtype)}]
 
 
 class SequencesSource:
@@ -58,13 +58,16 @@ class SequencesSource:
     Args:
         sequences: each item is one sequence; empty ones are allowed.
         dtype: the token type of items that are not arrays; int64 if None.
+        argument: for messages.
     """
 
     vocab_size = None
     name = "sequences"
 
-    def __init__(self, sequences: Iterable[Any], dtype: DTypeLike | None = None) -> None:
-        self._sequences = sequences
+    def __init__(
+        self, sequences: Iterable[Any], dtype: DTypeLike | None = None, argument: str = "tokens"
+    ) -> None:
+        self._sequences, self._argument = sequences, argument
         self._dtype = token_dtype("dtype", np.int64 if dtype is None else dtype)
         self.total = None
         self._read = 0
@@ -90,13 +93,16 @@ class SequencesSource:
         name = f"sequence {index}"
         if isinstance(sequence, (str, bytes)):
             raise ArgumentTypeError(
-                f"tokens: expected sequences of token ids, got {type(sequence).__name__} as {name}"
+                f"{self._argument}: expected sequences of token ids, "
+                f"got {type(sequence).__name__} as {name}"
             )
         if isinstance(sequence, Sequence):
-            sequence = _from_list(sequence, name, self._dtype)
-        array = as_token_array(sequence, name)
+            sequence = _from_list(sequence, name, self._dtype, self._argument)
+        array = as_token_array(sequence, name, self._argument)
         if array.ndim != 1:
-            raise SourceError(f"tokens: expected 1-D sequences, got {array.ndim}-D as {name}")
+            raise SourceError(
+                f"{self._argument}: expected 1-D sequences, got {array.ndim}-D as {name}"
+            )
         return array
 
     @staticmethod
@@ -106,7 +112,7 @@ class SequencesSource:
         return Stream((part,), ends, first_sequence=first)
 
 
-def as_token_array(tokens: Any, name: str) -> NDArray[Any]:
+def as_token_array(tokens: Any, name: str, argument: str = "tokens") -> NDArray[Any]:
     """`tokens` as a 1-D or 2-D NumPy integer array, without a copy where its memory allows.
 
     Raises:
@@ -115,24 +121,24 @@ def as_token_array(tokens: Any, name: str) -> NDArray[Any]:
     """
     if isinstance(tokens, np.ma.MaskedArray):
         raise ArgumentTypeError(
-            f"tokens: expected a plain array, got a masked one as {name}: its mask would be lost; "
-            "fill it with an id and name that in ignore_ids"
+            f"{argument}: expected a plain array, got a masked one as {name}: its mask would be "
+            "lost; fill it with an id and name that in ignore_ids"
         )
     if isinstance(tokens, np.ndarray):
         array = tokens
     elif hasattr(tokens, "__dlpack_device__"):
-        array = _from_dlpack(tokens, name)
+        array = _from_dlpack(tokens, name, argument)
     elif hasattr(tokens, "__array__"):
         array = np.asarray(tokens)
     else:
         raise ArgumentTypeError(
-            f"tokens: expected an integer array, a path, or an iterable of sequences, "
+            f"{argument}: expected an integer array or a list of ids, "
             f"got {type(tokens).__name__} as {name}"
         )
     if array.ndim not in (1, 2):
-        raise SourceError(f"tokens: expected a 1-D or 2-D array, got {array.ndim}-D as {name}")
+        raise SourceError(f"{argument}: expected a 1-D or 2-D array, got {array.ndim}-D as {name}")
     if array.dtype.kind not in "iu":
-        raise ArgumentTypeError(f"tokens: expected integers, got {array.dtype} as {name}")
+        raise ArgumentTypeError(f"{argument}: expected integers, got {array.dtype} as {name}")
     return array
 
 
@@ -163,26 +169,30 @@ def check_offsets(offsets: ArrayLike, total: int) -> NDArray[np.int64]:
     return array
 
 
-def _from_dlpack(tokens: Any, name: str) -> NDArray[Any]:
+def _from_dlpack(tokens: Any, name: str, argument: str) -> NDArray[Any]:
     try:
         return np.from_dlpack(tokens)
     except (RuntimeError, BufferError, TypeError, ValueError) as error:
         # torch's bfloat16, a CUDA tensor, one that requires grad: NumPy's message alone would not
         # say which argument is meant.
         raise SourceError(
-            f"tokens: expected integers in CPU memory, got {type(tokens).__name__} as {name} "
+            f"{argument}: expected integers in CPU memory, got {type(tokens).__name__} as {name} "
             f"on device {getattr(tokens, 'device', 'unknown')} with dtype "
             f"{getattr(tokens, 'dtype', 'unknown')} ({error})"
         ) from error
 
 
-def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _from_list(
+    sequence: Sequence[Any], name: str, dtype: np.dtype[Any], argument: str
+) -> NDArray[Any]:
     if len(sequence) == 0:
         return np.empty(0, dtype)
     try:
         array = np.array(sequence)
     except (ValueError, OverflowError) as error:
-        raise SourceError(f"tokens: expected a flat list of ids, got {name}: {error}") from error
+        raise SourceError(
+            f"{argument}: expected a flat list of ids, got {name}: {error}"
+        ) from error
     if array.dtype.kind in "fO" and all(isinstance(item, int) for item in sequence):
         array = np.array(sequence, object)  # ints that NumPy has no type for
     elif array.dtype.kind not in "iu":
@@ -192,7 +202,7 @@ def _from_list(sequence: Sequence[Any], name: str, dtype: np.dtype[Any]) -> NDAr
     if array.ndim == 1 and outside.any():
         position = int(np.flatnonzero(outside)[0])
         raise SourceError(
-            f"tokens: expected ids that {dtype} holds, got {array[position]} "
+            f"{argument}: expected ids that {dtype} holds, got {array[position]} "
             f"at position {position} of {name}"
         )
     return array.astype(dtype)

@@ -4,6 +4,22 @@ from .gram import gram_squares
 from .merge import column_sums, merge
 from .pairs import next_pairs
 from .scan import scan
+from .set_spans import set_spans
+from .sets import sequence_sets
+from .span_sums import span_sums
+from .spans import group_spans, prefix_spans
 from .window import window_pairs
 
-__all__ = ["column_sums", "gram_squares", "merge", "next_pairs", "scan", "window_pairs"]
+__all__ = [
+    "column_sums",
+    "gram_squares",
+    "group_spans",
+    "merge",
+    "next_pairs",
+    "prefix_spans",
+    "scan",
+    "sequence_sets",
+    "set_spans",
+    "span_sums",
+    "window_pairs",
+]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Block, Tokens
+from ..contract import Block, Chunk, Tokens
 from ._arrays import Entries, expected_entries, frozen
 from ._jit import kernel
 from .rows import Row, empty_row, write_row
@@ -64,14 +64,8 @@ class Buckets(NamedTuple):
     end: NDArray[np.uint64]
 
 
-def next_pairs(
-    tokens: Tokens,
-    core: int,
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    cancel: NDArray[np.uint8],
-) -> Block:
+def next_pairs(chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
+    tokens, core, run_starts, run_ends, histogram = chunk
     tokens = frozen(tokens, tokens.dtype)
     run_starts, run_ends = frozen(run_starts, np.int64), frozen(run_ends, np.int64)
     histogram, cancel = frozen(histogram, np.int64), frozen(cancel, np.uint8)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Block, Tokens
+from ..contract import Block, Chunk, Tokens
 from ._arrays import Entries, expected_entries, frozen
 from ._jit import kernel, prefetch, trailing_zeros
 from .rows import Row, empty_row, write_row
@@ -56,15 +56,8 @@ class Window(NamedTuple):
     uniform: bool
 
 
-def window_pairs(
-    tokens: Tokens,
-    core: int,
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    histogram: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    cancel: NDArray[np.uint8],
-) -> Block:
+def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+    tokens, core, run_starts, run_ends, histogram = chunk
     if core > 2**31:
         raise ValueError(f"core: expected at most 2^31 tokens a chunk, got {core}")
     tokens = frozen(tokens, tokens.dtype)

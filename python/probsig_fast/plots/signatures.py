@@ -1,4 +1,4 @@
-"""Pictures of signatures. Matplotlib (the extra [plot]) is loaded only where one is drawn."""
+"""Pictures of the cosines between signatures, token by token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArgumentError, missing_extra
-from .files import atomic_write
-from .signature import Signature, scipy_csr
+from ..errors import ArgumentError
+from ..signature import Signature
+from .figures import new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,8 @@ def signature_cosines(signature: Signature, tokens: Sequence[int]) -> NDArray[np
     Raises:
         ArgumentError: a token outside the rows, or one whose row was dropped or never seen.
     """
+    import scipy.sparse
+
     rows = [signature.row(token) for token in tokens]
     for token, (columns, _) in zip(tokens, rows, strict=True):
         if not columns.size:
@@ -38,11 +40,14 @@ def signature_cosines(signature: Signature, tokens: Sequence[int]) -> NDArray[np
                 f"tokens: expected tokens with a row in {signature.name}, got {token}"
             )
     values = [probabilities / np.linalg.norm(probabilities) for _, probabilities in rows]
-    unit = scipy_csr(
-        np.cumsum([0, *(each.size for each in values)]),
-        np.concatenate([np.empty(0, np.int32), *(columns for columns, _ in rows)]),
-        np.concatenate([np.empty(0), *values]),
-        (len(rows), signature.n_columns),
+    columns = np.concatenate([np.empty(0, np.int32), *(columns for columns, _ in rows)])
+    unit = scipy.sparse.csr_array(
+        (
+            np.concatenate([np.empty(0), *values]),
+            columns,
+            np.cumsum([0, *(each.size for each in values)]),
+        ),
+        shape=(len(rows), signature.n_columns),
     )
     cosines: NDArray[np.float64] = (unit @ unit.T).toarray()
     return cosines
@@ -67,23 +72,19 @@ def signature_heatmap(
         MissingExtraError: Matplotlib is not installed.
         ArgumentError: no tokens, a token without a row, or a format that Matplotlib lacks.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_extra("matplotlib", "plot", "signature_heatmap()") from error
     signatures = [signature] if isinstance(signature, Signature) else list(signature)
     tokens = [token for group in groups.values() for token in group]
     if not signatures or not tokens:
         raise ArgumentError("groups: expected at least one signature and one token, got none")
     side = _MARGIN_INCHES + max(_INCHES_A_TOKEN * len(tokens), 2.0)
-    figure = Figure(figsize=(side * len(signatures) + 0.6, side), layout="constrained")
+    figure = new_figure("signature_heatmap()", side * len(signatures) + 0.6, side)
     panels = figure.subplots(1, len(signatures), squeeze=False)[0]
     image = None
     for axes, each in zip(panels, signatures, strict=True):
         image = _draw(axes, each, tokens, groups)
     _add_colour_bar(figure, image, panels)
     if path is not None:
-        _save(figure, Path(path))
+        save(figure, path)
     return figure
 
 
@@ -118,15 +119,3 @@ def _label(signature: Signature, token: int) -> str:
         return str(token)
     text = signature.token_strings[token]
     return repr(text)[1:-1].replace(" ", "\N{OPEN BOX}").replace("$", r"\$")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    kind = path.suffix.lstrip(".")
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise ArgumentError(
-            f"path: expected a name that ends in one of {', '.join(sorted(known))}, "
-            f"got {str(path)!r}"
-        )
-    with atomic_write(path) as file:
-        figure.savefig(file, format=kind, dpi=150)

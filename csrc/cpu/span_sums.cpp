@@ -1,0 +1,172 @@
+// Rows are summed one after the other, each in a dense row that stays in the cache, over all spans
+// of all parts: so no row is ever summed twice and merged.
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "core/prefetch.hpp"
+#include "core/row_accumulator.hpp"
+#include "spans.hpp"
+
+namespace probsig {
+namespace {
+
+// Spans asked for ahead of the one being summed: they lie anywhere in the ids.
+constexpr std::int64_t kAhead = 8;
+// A row of more additions than a so-manieth of the columns is summed without a list of what it
+// touched: that costs more than a look at every column, already here.
+constexpr std::int64_t kDense = 2;
+
+// The spans of one row in one part.
+template <class Id>
+struct RowSpans {
+  const SpansView<Id>& part;
+  std::int64_t begin;
+  std::int64_t end;
+
+  RowSpans(const SpansView<Id>& of, std::int64_t row)
+      : part(of), begin(of.indptr[row]), end(of.indptr[row + 1]) {}
+
+  // Throws std::out_of_range if a span is not within the ids.
+  std::int64_t additions() const {
+    std::int64_t sum = 0;
+    for (std::int64_t k = begin; k < end; ++k) {
+      const Bounds bounds = part.bounds[k];
+      if (bounds.begin > bounds.end || bounds.end > part.ids.size) {
+        throw std::out_of_range("bounds: expected spans within the ids");
+      }
+      sum += bounds.end - bounds.begin;
+    }
+    return sum;
+  }
+
+  template <class Count, class Add>
+  void sum(CancelFlag cancel, Add add) const {
+    for (std::int64_t k = begin; k < end; ++k) {
+      if (k + kAhead < end) prefetch_read(part.ids.data + part.bounds[k + kAhead].begin);
+      if (cancel.set()) return;
+      const Bounds bounds = part.bounds[k];
+      if (part.span_weights.size == 0 && part.id_weights.size == 0) {
+        for (std::int64_t i = bounds.begin; i < bounds.end; ++i) add(part.ids[i], Count{1});
+      } else {
+        sum_weighted<Count>(k, add);
+      }
+    }
+  }
+
+ private:
+  template <class Count, class Add>
+  void sum_weighted(std::int64_t k, Add add) const {
+    const Count weight = part.span_weights.size == 0 ? Count{1} : Count(part.span_weights[k]);
+    for (std::int64_t i = part.bounds[k].begin; i < part.bounds[k].end; ++i) {
+      const Count each = part.id_weights.size == 0 ? Count{1} : Count(part.id_weights[i]);
+      if (weight * each != 0) add(part.ids[i], weight * each);
+    }
+  }
+};
+
+template <class Id, class Count>
+class SpanSummer {
+ public:
+  SpanSummer(const std::vector<SpansView<Id>>& parts, std::int64_t columns, CancelFlag cancel)
+      : parts_(parts), columns_(columns), cancel_(cancel), sums_(columns) {}
+
+  BlockBuilder run(std::int64_t row_begin, const std::vector<std::int64_t>& additions) {
+    BlockBuilder block(static_cast<std::int64_t>(additions.size()));
+    reserve(block, additions);
+    std::int64_t row = row_begin;
+    for (const std::int64_t each : additions) {
+      if (cancel_.set()) break;
+      if (each > columns_ / kDense) {
+        add_row(row, [this](Id column, Count value) { sums_.add_dense(column, value); });
+        sums_.emit_dense(block);
+      } else {
+        add_row(row, [this](Id column, Count value) { sums_.add(column, value); });
+        sums_.emit(block);
+      }
+      block.end_row();
+      ++row;
+    }
+    return block;
+  }
+
+ private:
+  // Room for all entries that there can be: what is not used takes no memory, while to grow, by
+  // and by, costs copies and the huge pages.
+  void reserve(BlockBuilder& block, const std::vector<std::int64_t>& additions) const {
+    std::int64_t most = columns_;  // which emitting may write beyond what it keeps
+    for (const std::int64_t each : additions) most += std::min(each, columns_);
+    block.reserve(most);
+  }
+
+  template <class Add>
+  void add_row(std::int64_t row, Add add) {
+    for (const auto& part : parts_) {
+      RowSpans<Id>(part, row).template sum<Count>(cancel_, add);
+      add_heads(part.heads, row, add);
+    }
+  }
+
+  // If the row is a head: the sets that it shares with each head from itself on.
+  template <class Add>
+  void add_heads(const HeadsView<Id>& heads, std::int64_t row, Add add) {
+    const std::int64_t head = heads.index(row);
+    if (head < 0) return;
+    const std::int64_t group = head / kLanes;
+    const std::int64_t words = heads.words();
+    const std::uint64_t* bits = heads.bits.data + group * words * kLanes;
+    own_.resize(static_cast<std::size_t>(words));
+    for (std::int64_t w = 0; w < words; ++w) {
+      own_[static_cast<std::size_t>(w)] = bits[w * kLanes + head % kLanes];
+    }
+    common_.resize(static_cast<std::size_t>((heads.groups() - group) * kLanes));
+    common_bits(own_.data(), bits, words, heads.groups() - group, common_.data());
+    for (std::int64_t other = head; other < heads.ids.size; ++other) {
+      const std::uint32_t sets = common_[static_cast<std::size_t>(other - group * kLanes)];
+      if (sets != 0) add(heads.ids[other], Count{sets});
+    }
+  }
+
+  const std::vector<SpansView<Id>>& parts_;
+  std::int64_t columns_;
+  CancelFlag cancel_;
+  RowAccumulator<Count> sums_;
+  std::vector<std::uint64_t> own_;     // the bits of the row
+  std::vector<std::uint32_t> common_;  // what they have in common with each head
+};
+
+template <class Id>
+bool weighted(const std::vector<SpansView<Id>>& parts) {
+  return std::any_of(parts.begin(), parts.end(), [](const SpansView<Id>& part) {
+    return part.id_weights.size > 0 || part.span_weights.size > 0;
+  });
+}
+
+}  // namespace
+
+template <class Id>
+BlockBuilder span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
+                       std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel) {
+  std::vector<std::int64_t> additions;
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    additions.push_back(0);
+    for (const auto& part : parts) {
+      additions.back() += RowSpans<Id>(part, row).additions() + part.heads.additions(row);
+    }
+  }
+  const auto most = std::max_element(additions.begin(), additions.end());
+  const bool narrow = most == additions.end() || *most <= std::numeric_limits<std::uint32_t>::max();
+  if (narrow && !weighted(parts)) {
+    return SpanSummer<Id, std::uint32_t>(parts, columns, cancel).run(row_begin, additions);
+  }
+  return SpanSummer<Id, std::uint64_t>(parts, columns, cancel).run(row_begin, additions);
+}
+
+template BlockBuilder span_sums(const std::vector<SpansView<std::uint16_t>>&, std::int64_t,
+                                std::int64_t, std::int64_t, CancelFlag);
+template BlockBuilder span_sums(const std::vector<SpansView<std::uint32_t>>&, std::int64_t,
+                                std::int64_t, std::int64_t, CancelFlag);
+
+}  // namespace probsig

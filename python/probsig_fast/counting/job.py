@@ -1,0 +1,176 @@
+"""What to count, all arguments checked; and what is summed beside the counts themselves."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import integer
+from ..boundaries import Boundaries
+from ..errors import ArgumentError, ArgumentTypeError
+from ..kernels.contract import Kernels
+from ..kernels.registry import choose
+from ..relations import Next, Prefix, Relation, SameSequence, Window
+from ..sources import MAX_VOCAB_SIZE, Source
+from ..third_order import checked_focus
+from .plan import Scanned, Slice, plan
+
+#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
+#: bytes a token, and for `Window` 12 for each of about half as many pairs. Sets are merged no
+#: more often for smaller ones.
+CHUNK_TOKENS = {Next: 2**25, Window: 2**23, Prefix: 2**22, SameSequence: 2**22}
+#: Below so many tokens a further chunk costs more than a further thread gains.
+SMALLEST_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to count."""
+
+    source: Source
+    relation: Relation
+    vocab_size: int
+    boundaries: Boundaries
+    backend: str
+    kernels: Kernels
+    chunk_tokens: int
+    focus: tuple[int, ...] = ()
+
+    @classmethod
+    def checked(
+        cls,
+        source: Source,
+        relation: Relation,
+        vocab_size: int | None,
+        rules: dict[str, Any],
+        backend: str | None,
+        chunk_tokens: int | None,
+        focus: Any,
+        threads: int,
+    ) -> Job:
+        if not isinstance(relation, (Next, Window, Prefix, SameSequence)):
+            raise ArgumentTypeError(
+                "relation: expected Next(), Window(...), Prefix(...) or SameSequence(), "
+                f"got {relation!r}"
+            )
+        vocab_size = _checked_vocab_size(source, vocab_size)
+        if focus is not None and not isinstance(relation, Prefix):
+            raise ArgumentError(f"focus: expected with Prefix(...) only, got {relation!r}")
+        chosen = choose(backend)
+        focus = () if focus is None else checked_focus(focus, vocab_size)
+        if focus and chunk_tokens is None:  # a chunk gives spans for each token of the focus
+            chunk_tokens = max(CHUNK_TOKENS[Prefix] // (1 + len(focus)), 2**16)
+        return cls(
+            source,
+            relation,
+            vocab_size,
+            Boundaries.checked(vocab_size, **rules),
+            chosen.name,
+            chosen.load(),
+            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads),
+            focus,
+        )
+
+    def slices(self) -> Iterator[Slice]:
+        """The chunks of all streams."""
+        for stream in self.source.streams():
+            if len(stream):
+                yield from plan(stream, self.boundaries, self.chunk_tokens)
+
+    def provenance(self, threads: int, seconds: float) -> dict[str, Any]:
+        return {"sources": self.source.describe(), **how(self.backend, threads, seconds)}
+
+
+@dataclass
+class Tally:
+    """What is summed beside the counts.
+
+    Attributes:
+        unigram: int64 [V], how often each token was counted.
+        starts: int64 [V], how often each was the first of its sequence.
+    """
+
+    unigram: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    n_sequences: int = 0
+    n_read: int = 0
+    eos_seen: bool = False
+
+    @classmethod
+    def empty(cls, vocab_size: int) -> Tally:
+        return cls(np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int64))
+
+    def add(self, scanned: Scanned) -> None:
+        chunk = scanned.chunk
+        self.unigram += chunk.histogram
+        self.starts += np.bincount(chunk.tokens[scanned.starts], minlength=self.starts.size)
+        self.n_sequences += scanned.starts.size
+        self.n_read += chunk.core
+        self.eos_seen |= scanned.eos_seen
+
+
+def how(backend: str, threads: int, seconds: float) -> dict[str, Any]:
+    """The part of a provenance that says how it was counted."""
+    from ..version import __version__
+
+    return {
+        "backend": backend,
+        "threads": threads,
+        "seconds": round(seconds, 3),
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": {
+            "probsig_fast": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        "machine": platform.platform(),
+    }
+
+
+@contextmanager
+def progress_bar(
+    total: int | None, unit: str, progress: bool | None
+) -> Iterator[Callable[[int], object]]:
+    """A function that advances a bar on standard error; None shows it if that is a terminal."""
+    shown = sys.stderr is not None and sys.stderr.isatty() if progress is None else progress
+    if not shown:
+        yield lambda done: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, unit_scale=True, desc="counting", leave=False) as bar:
+        yield bar.update
+
+
+def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
+    known = source.vocab_size
+    if vocab_size is None:
+        if known is None:
+            raise ArgumentError(
+                f"vocab_size: expected the number of token ids, as {source.name} does not say it, "
+                "got None"
+            )
+        return known
+    return integer("vocab_size", vocab_size, 1, MAX_VOCAB_SIZE)
+
+
+def _checked_chunk_tokens(
+    relation: Relation, chunk_tokens: int | None, total: int | None, threads: int
+) -> int:
+    """Small enough that no count of one chunk can pass 63 bits."""
+    if chunk_tokens is None:
+        chunk_tokens = CHUNK_TOKENS[type(relation)]
+        if total is not None:  # equally many for each thread
+            rounds = max(math.ceil(total / (threads * chunk_tokens)), 1)
+            chunk_tokens = max(math.ceil(total / (threads * rounds)), SMALLEST_CHUNK)
+    chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
+    return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))

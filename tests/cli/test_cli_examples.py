@@ -1,0 +1,100 @@
+"""The examples of --help are run as they stand, on files of the names that they use."""
+
+from __future__ import annotations
+
+import glob
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probsig_fast.cli import align, count, count_labelled, merge, top
+
+
+def examples(epilog: str) -> Iterator[list[str]]:
+    """The arguments of each example, after `probsig`."""
+    for line in epilog.replace("\\\n", " ").splitlines():
+        if line.startswith("  probsig "):
+            yield shlex.split(line)[1:]
+
+
+def expanded(arguments: list[str]) -> list[str]:
+    """As a shell expands globs that are not quoted."""
+    expansions = [sorted(glob.glob(each)) if "*" in each else [each] for each in arguments]
+    return [each for expansion in expansions for each in expansion]
+
+
+def write_inputs(folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    (folder / "pile").mkdir()
+    rng.integers(0, 50, 3000).astype(np.uint16).tofile(folder / "docs.u16.bin")
+    rng.integers(0, 50, 300).astype(np.uint16).tofile(folder / "pile" / "a.bin")
+    np.save(folder / "rows.npy", rng.integers(0, 50, (9, 8)))
+    np.save(folder / "X.npy", rng.integers(0, 140, (60, 3)))
+    np.save(folder / "tokens.npy", rng.integers(0, 140, 180))
+    np.save(folder / "offsets.npy", np.arange(0, 181, 3))
+    np.save(folder / "y.npy", rng.integers(0, 400, 60))
+    (folder / "texts.jsonl").write_text("[284, 1890]\n[284, 7]\n")
+    (folder / "labels.txt").write_text("1\n0\n")
+    write_strings(folder / "probsig-demo")
+
+
+def write_strings(folder: Path) -> None:
+    """Of the demo."""
+    folder.mkdir()
+    (folder / "tokens.json").write_text(json.dumps(["a", "->", "b"]))
+
+
+def write_model(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    embedding = torch.randn(49_152, 4, generator=torch.Generator().manual_seed(1))
+    np.save(folder / "embedding.npy", embedding.numpy())
+    model = {"model.embed_tokens.weight": embedding, "lm_head.weight": embedding + 1}
+    save_file(model, folder / "model.safetensors")
+
+
+def write_tokenizer(folder: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {"\n": 0, " New": 1}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="\n"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def run_examples(probsig: Any, command: Any) -> None:
+    for arguments in examples(command.EPILOG):
+        run = probsig(*(arguments if command is count else expanded(arguments)))
+        assert (run.code, run.err) == (0, ""), arguments
+
+
+def test_count_and_top(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    write_tokenizer(tmp_path)
+    run_examples(probsig, count)
+    run_examples(probsig, count_labelled)
+    demo = ("count", "demo.npy", "--vocab-size", 3, "--out", "probsig-demo/next.safetensors")
+    np.save("demo.npy", np.array([0, 1, 2, 1]))
+    assert probsig(*demo).code == 0
+    run_examples(probsig, top)
+
+
+def test_align(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    write_model(tmp_path)
+    run_examples(probsig, count)
+    run_examples(probsig, align)
+
+
+def test_merge(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    for shard in (0, 1):
+        arguments = ("rows.npy", "--vocab-size", 50, "--out", f"shard-{shard}.safetensors")
+        assert probsig("count", *arguments).code == 0
+    run_examples(probsig, merge)
