@@ -5,15 +5,11 @@ PROBSIG_BENCH_TOKENS=corpus.u16.bin python -m pytest bench/bench_pairs.py
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import corpora
 import numpy as np
 import peers
 import pytest
-from conftest import LIMIT, ROUNDS
+from conftest import LIMIT, ROUNDS, peak_memory
 
 import probsig_fast as ps
 from probsig_fast.kernels.registry import BACKENDS
@@ -85,12 +81,7 @@ def test_window_10(timed, corpus, windows_verified, contender, threads, number):
 @pytest.mark.parametrize("backend", WINDOW)
 def test_peak_memory(corpus, note, relation, backend, tmp_path):
     """Resident memory beyond the tokens, in a process of its own."""
-    path = tmp_path / "tokens.bin"
-    corpus.tokens.tofile(path)
-    command = [sys.executable, Path(__file__).with_name("peak_memory.py")]
-    command += [path, str(corpus.vocab_size), relation, backend]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    beyond, result = map(int, output.split())
+    beyond, result = peak_memory(corpus, relation, backend, tmp_path)
     note(
         f"peak memory, {relation}, {backend}: {beyond / 1e6:,.0f} MB beyond the tokens; bound "
         f"2 x tokens + result = {(2 * corpus.tokens.nbytes + result) / 1e6:,.0f} MB"

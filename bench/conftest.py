@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,14 +34,30 @@ _notes: list[str] = []
 def timed(benchmark: Any) -> Callable[..., Any]:
     """`timed(group, contender, unit, work, function)`: one timed call, remembered."""
 
-    def run(group: str, contender: str, unit: str, work: float, function: Callable[[], Any]) -> Any:
+    def run(
+        group: str, contender: str, unit: str, work: float | None, function: Callable[[], Any]
+    ) -> Any:
         benchmark.group = group
         result = benchmark.pedantic(function, rounds=1)
         _seconds[group][contender].append(benchmark.stats.stats.min)
-        _work[group] = (unit, work)
+        if work is not None:  # else what an earlier round said
+            _work[group] = (unit, work)
         return result
 
     return run
+
+
+def peak_memory(
+    corpus: Any, relation: str, backend: str, folder: Path, memory: str = ""
+) -> tuple[int, int]:
+    """Bytes of resident memory beyond the tokens of one count, and of its result."""
+    path = folder / "tokens.bin"
+    corpus.tokens.tofile(path)
+    command = [sys.executable, Path(__file__).with_name("peak_memory.py")]
+    command += [path, str(corpus.vocab_size), relation, backend, memory]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    beyond, result = map(int, output.split())
+    return beyond, result
 
 
 @pytest.fixture

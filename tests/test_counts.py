@@ -28,7 +28,12 @@ V = 6
 #: Token 0 is followed by 3 and 4 twice, by 1 and 2 once: ties on both sides of k.
 DOCUMENTS = [[0, 4, 0, 3, 0, 3], [0, 2, 0, 1], [0, 4], [5, 5]]
 WORDS = ["zero", "one", "two", "three", "four", "five"]
-RELATIONS = [ps.Next(), ps.Window(3, "harmonic", "symmetric")]
+RELATIONS = [
+    ps.Next(),
+    ps.Window(3, "harmonic", "symmetric"),
+    ps.Prefix(2),
+    ps.SameSequence(),
+]
 
 
 def counted(relation: Any = None, **arguments: Any) -> ps.Counts:
@@ -76,6 +81,17 @@ def test_every_way_to_the_same_counts(relation: Any, way: Any, tmp_path: Path) -
     check_counts(other, expect(DOCUMENTS, relation, V))
     assert other == counts
     assert repr(other) == repr(counts)
+
+
+def test_rules_and_third_order_make_counts_equal() -> None:
+    prefix = counted(ps.Prefix(2))
+    assert prefix != counted(ps.Prefix(3))
+    assert counted(ps.Prefix(1)) != counted(ps.Next())
+    assert prefix != counted(ps.Prefix(2), focus=[1])
+    assert counted(ps.Prefix(2), focus=[1]) != counted(ps.Prefix(2), focus=[2])
+    same = counted(ps.SameSequence())
+    assert same != ps.count([d[::-1] for d in [*DOCUMENTS, [1]]], ps.SameSequence(), vocab_size=V)
+    assert same == ps.count([d[::-1] for d in DOCUMENTS], ps.SameSequence(), vocab_size=V)
 
 
 def test_equality_needs_the_same_rules_and_arrays() -> None:
@@ -196,6 +212,17 @@ def test_counts_of_other_rules_do_not_add(other: Any, message: str) -> None:
         counted() + other()
 
 
+def test_counts_of_sets_add_to_their_like_only() -> None:
+    prefix = counted(ps.Prefix(2))
+    for other, message in (
+        (counted(ps.Prefix(3)), "relation: expected {'name': 'prefix', 'length': 2} throughout"),
+        (counted(ps.SameSequence()), "relation: expected {'name': 'prefix', 'length': 2} through"),
+        (counted(ps.Prefix(2), focus=[1]), "focus: expected None throughout"),
+    ):
+        with pytest.raises(MergeError, match=f"^{re.escape(message)}"):
+            prefix + other
+
+
 def test_windows_of_other_scale_do_not_add() -> None:
     with pytest.raises(MergeError, match=r"relation: expected .*'harmonic'.* got .*'uniform'"):
         counted(ps.Window(3, "harmonic")) + counted(ps.Window(3))
@@ -262,7 +289,7 @@ def test_pointwise_mutual_information(relation: Any) -> None:
     positive = counts.pmi(positive=True)
     assert positive.toarray() == pytest.approx(np.maximum(got, 0))
     assert (positive.data > 0).all()
-    assert counts.pmi().nnz == counts.nnz
+    assert counts.pmi().nnz == counts.to_scipy().nnz
     assert ps.count([], vocab_size=3).pmi().nnz == 0
 
 
@@ -318,6 +345,15 @@ def test_parquet(words: list[str] | None, loaded: bool, tmp_path: Path) -> None:
     if words:
         assert table["row_string"].to_pylist() == [words[i] for i in table["row"].to_pylist()]
         assert table["column_string"].to_pylist() == [words[i] for i in table["column"].to_pylist()]
+
+
+def test_parquet_has_both_halves_of_symmetric_counts(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    counts = counted(ps.SameSequence())
+    counts.to_parquet(tmp_path / "c.parquet")
+    columns = parquet.read_table(tmp_path / "c.parquet").to_pydict().values()
+    pairs = expect(DOCUMENTS, ps.SameSequence(), V).pairs
+    assert list(zip(*columns, strict=True)) == [(*pair, pairs[pair]) for pair in sorted(pairs)]
 
 
 def test_parquet_of_nothing(tmp_path: Path) -> None:

@@ -23,8 +23,15 @@ from probsig_fast.errors import (
 
 V = 4
 DOCUMENTS = [[0, 1, 2, 1, 0], [3, 1], [3, 3, 0]]
-RELATIONS = [ps.Next(), ps.Window(3, [Fraction(1, 2), 0, 1], "symmetric")]
-by_relation = pytest.mark.parametrize("relation", RELATIONS, ids=["next", "window"])
+WINDOW = ps.Window(3, [Fraction(1, 2), 0, 1], "symmetric")
+KINDS: dict[str, dict[str, Any]] = {
+    "next": {"relation": ps.Next()},
+    "window": {"relation": WINDOW},
+    "prefix": {"relation": ps.Prefix(2)},
+    "focus": {"relation": ps.Prefix(3), "focus": [3, 1]},
+    "same-sequence": {"relation": ps.SameSequence()},
+}
+by_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 def counted(relation: Any = None, documents: Any = DOCUMENTS, **arguments: Any) -> ps.Counts:
@@ -45,43 +52,98 @@ def with_data(*values: int) -> ps.Counts:
     )
 
 
-@by_relation
-def test_the_same_counts_are_the_same_bytes(relation: Any, backend: str, tmp_path: Path) -> None:
-    expected = saved_bytes(counted(relation, backend="reference"), tmp_path)
-    first, second = counted(relation, DOCUMENTS[:1]), counted(relation, DOCUMENTS[1:])
+@by_kind
+def test_the_same_counts_are_the_same_bytes(
+    kind: dict[str, Any], backend: str, tmp_path: Path
+) -> None:
+    expected = saved_bytes(counted(**kind, backend="reference"), tmp_path)
+    first, second = (counted(**kind, documents=d) for d in (DOCUMENTS[:1], DOCUMENTS[1:]))
     for counts in (
-        counted(relation, backend=backend, threads=2, chunk_tokens=2),
+        counted(**kind, backend=backend, threads=2, chunk_tokens=2),
         first + second,
         second + first,
         ps.Counts.merge([second, first], backend=backend),
-        ps.Counts.load(counted(relation).save(tmp_path / "again.safetensors")),
-        counted(relation).with_tokens(list("abcd")),
+        ps.Counts.load(counted(**kind).save(tmp_path / "again.safetensors")),
+        counted(**kind).with_tokens(list("abcd")),
     ):
         assert saved_bytes(counts, tmp_path) == expected
 
 
-@by_relation
-def test_the_safetensors_library_reads_it(relation: Any, tmp_path: Path) -> None:
-    safetensors = pytest.importorskip("safetensors")
-    counts = counted(relation)
-    path = counts.save(tmp_path / "c.safetensors")
-    with safetensors.safe_open(path, "np") as file:
-        metadata = file.metadata()
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert list(metadata) == ["probsig_fast"]
-    assert json.loads(metadata["probsig_fast"]) == {
+@by_kind
+def test_the_safetensors_library_reads_it(kind: dict[str, Any], tmp_path: Path) -> None:
+    counts = counted(**kind)
+    metadata, arrays = read_by_library(counts.save(tmp_path / "c.safetensors"))
+    focus = {"focus": [1, 3]} if "focus" in kind else {}
+    assert metadata == {
         "format_version": 1,
-        "relation": relation.to_dict(),
+        "relation": counts.relation.to_dict(),
         "vocab_size": V,
         "boundaries": counts.boundaries.to_dict(),
-        "weight_scale": relation.weight_scale,
+        "weight_scale": counts.weight_scale,
+        **focus,
     }
-    assert arrays.pop("n_sequences").tolist() == [3]
-    names = ("indptr", "indices", "data", "unigram", "row_sum", "column_sum")
-    assert sorted(arrays) == sorted(names)
-    for name in names:
-        assert arrays[name].tolist() == getattr(counts, name).tolist()
-        assert arrays[name].dtype == (np.int32 if name in ("indices", "data") else np.int64)
+    expected: dict[str, Any] = {
+        **table("", counts),
+        "unigram": counts.unigram,
+        "n_sequences": np.array([3]),
+    }
+    if isinstance(counts.relation, ps.Prefix):
+        expected["label_count"] = counts.n_out
+    if counts.third:
+        expected |= table("third.", counts.third.table)
+    check_arrays(arrays, expected)
+
+
+@pytest.mark.parametrize("incidence", ["presence", "multiplicity"])
+@pytest.mark.parametrize("focus", [None, [3, 1]])
+def test_the_safetensors_library_reads_labelled_counts(
+    incidence: Any, focus: Any, tmp_path: Path
+) -> None:
+    counts = ps.count_labelled(
+        DOCUMENTS, [0, 2, 0], vocab_size=V, n_labels=3, incidence=incidence, focus=focus
+    )
+    metadata, arrays = read_by_library(counts.save(tmp_path / "c.safetensors"))
+    assert metadata == {
+        "format_version": 1,
+        "kind": "labelled",
+        "vocab_size": V,
+        "n_labels": 3,
+        "incidence": incidence,
+        "focus": [1, 3] if focus else [],
+    }
+    expected: dict[str, Any] = {
+        **table("labels.", counts.labels),
+        **table("pairs.", counts.pairs),
+        "n_in": counts.n_in,
+        "n_out": counts.n_out,
+    }
+    if counts.third:
+        expected |= table("third.", counts.third.table)
+    check_arrays(arrays, expected)
+
+
+def read_by_library(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The only metadata key, as JSON, and all arrays."""
+    safetensors = pytest.importorskip("safetensors")
+    with safetensors.safe_open(path, "np") as file:
+        (key,) = file.metadata()
+        assert key == "probsig_fast"
+        metadata = json.loads(file.metadata()[key])
+        return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def table(prefix: str, counts: Any) -> dict[str, Any]:
+    """The arrays of a table as a file names them; of a triangle, those of what is kept."""
+    names = ("indptr", "indices", "data", "row_sum", "column_sum")
+    return {prefix + name: getattr(counts, name) for name in names}
+
+
+def check_arrays(arrays: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert sorted(arrays) == sorted(expected)
+    for name, array in arrays.items():
+        narrow = name.rpartition(".")[2] in ("indices", "data")
+        assert array.dtype == (np.int32 if narrow else np.int64), name
+        assert array.tolist() == expected[name].tolist(), name
 
 
 @pytest.mark.parametrize(
@@ -115,16 +177,16 @@ def test_arrays_are_written_in_pieces(
     assert saved_bytes(counted(), tmp_path) == expected
 
 
-@by_relation
-def test_empty_counts(relation: Any, tmp_path: Path) -> None:
-    counts = counted(relation, [])
+@by_kind
+def test_empty_counts(kind: dict[str, Any], tmp_path: Path) -> None:
+    counts = counted(**kind, documents=[])
     loaded = ps.Counts.load(counts.save(tmp_path / "c.safetensors"), verify=True)
-    check_counts(loaded, expect([], relation, V))
+    check_counts(loaded, expect([], vocab_size=V, **kind))
 
 
 def test_rules_come_back(tmp_path: Path) -> None:
     rules = {"eos": 3, "count_eos": False, "ignore_ids": [-1, 2], "sequence_length": 9}
-    counts = counted(RELATIONS[1], **rules)
+    counts = counted(WINDOW, **rules)
     loaded = ps.Counts.load(counts.save(tmp_path / "c.safetensors"))
     assert (loaded.relation, loaded.boundaries) == (counts.relation, counts.boundaries)
 

@@ -54,7 +54,8 @@ def test_counting_to_files(relation: Any, chunk_tokens: int, backend: str, tmp_p
     assert len(counts.entries.ranges) > 5
     assert kinds(folder) == {"dense", "sparse"}
     check_canonical(counts)
-    for each in (counts, ps.Counts.load(folder, verify=True), pickle.loads(pickle.dumps(counts))):
+    loaded = ps.Counts.load(folder, verify=True)
+    for each in (counts, loaded, *pickle.loads(pickle.dumps([counts, loaded]))):
         assert each == expected
         assert expected == each
         assert each.n_in.tolist() == expected.n_in.tolist()

@@ -20,12 +20,35 @@ from probsig_fast.errors import CountsFileError, ProbsigError
 
 V = 4
 DOCUMENTS = [[0, 1, 2, 1, 0], [3, 1], [3, 3, 0]]
-RELATIONS = [ps.Next(), ps.Window(3, [Fraction(1, 2), 0, 1], "symmetric")]
-by_relation = pytest.mark.parametrize("relation", RELATIONS, ids=["next", "window"])
+WINDOW = ps.Window(3, [Fraction(1, 2), 0, 1], "symmetric")
+#: What is counted, and the arrays of which every flipped bit is found.
+TABLE = ("indptr", "indices", "data", "row_sum", "column_sum")
+THIRD = tuple(f"third.{name}" for name in TABLE)
+LABELLED = tuple(f"{table}.{name}" for table in ("labels", "pairs") for name in TABLE)
+KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "next": ({"relation": ps.Next()}, (*TABLE, "unigram", "n_sequences")),
+    "window": ({"relation": WINDOW}, TABLE),
+    "prefix": (
+        {"relation": ps.Prefix(2)},
+        (*TABLE, "label_count", "unigram", "n_sequences"),
+    ),
+    "focus": ({"relation": ps.Prefix(3), "focus": [3, 1]}, (*THIRD, "label_count")),
+    "same-sequence": ({"relation": ps.SameSequence()}, TABLE),
+    "labelled": ({"y": [0, 2, 0]}, (*LABELLED, "n_in")),
+    "labelled-focus": ({"y": [1, 1, 0], "incidence": "multiplicity", "focus": [0, 3]}, THIRD),
+}
+by_kind = pytest.mark.parametrize("kind", [kind for kind, _ in KINDS.values()], ids=KINDS)
 
 
 def counted(relation: Any = None, **arguments: Any) -> ps.Counts:
     return ps.count(DOCUMENTS, relation, vocab_size=V, **arguments)
+
+
+def made(kind: dict[str, Any], **arguments: Any) -> Any:
+    """The counts of a kind, of a stream or of labelled data."""
+    if "y" in kind:
+        return ps.count_labelled(DOCUMENTS, vocab_size=V, n_labels=3, **kind)
+    return counted(**kind, **arguments)
 
 
 def header_of(content: bytes) -> tuple[int, dict[str, Any]]:
@@ -48,23 +71,25 @@ def with_header(content: bytes, change: Callable[[dict[str, Any]], object]) -> b
     return len(text).to_bytes(8, "little") + text + content[begin:]
 
 
-def load_damaged(path: Path, content: bytes, verify: bool = False) -> ps.Counts | None:
+def load_damaged(path: Path, content: bytes, verify: bool = False, of: Any = ps.Counts) -> Any:
     """The counts in such a file; None where an error of the package says that it is damaged."""
     path.write_bytes(content)
     try:
-        return ps.Counts.load(path, verify=verify)
+        return of.load(path, verify=verify)
     except CountsFileError as error:
         message = str(error)
     assert message.startswith(f"{path}: ")
     return None
 
 
-@by_relation
-def test_a_file_cut_at_any_length(relation: Any, tmp_path: Path) -> None:
-    content = saved_bytes(counted(relation), tmp_path)
+@by_kind
+def test_a_file_cut_at_any_length(kind: dict[str, Any], tmp_path: Path) -> None:
+    counts = made(kind)
+    content, path = saved_bytes(counts, tmp_path), tmp_path / "d.safetensors"
     for length in range(len(content)):
-        assert load_damaged(tmp_path / "d.safetensors", content[:length]) is None, length
-    assert load_damaged(tmp_path / "d.safetensors", content + b"\0") is None
+        assert load_damaged(path, content[:length], of=type(counts)) is None, length
+    assert load_damaged(path, content + b"\0", of=type(counts)) is None
+    assert load_damaged(path, content, verify=True, of=type(counts)) == counts
 
 
 def flips(content: bytes, places: range) -> Iterator[bytes]:
@@ -75,41 +100,148 @@ def flips(content: bytes, places: range) -> Iterator[bytes]:
             yield bytes(damaged)
 
 
-@by_relation
-def test_flipped_bits_of_the_header(relation: Any, tmp_path: Path) -> None:
-    counts = counted(relation, eos=0)
+@by_kind
+def test_flipped_bits_of_the_header(kind: dict[str, Any], tmp_path: Path) -> None:
+    counts = made(kind, eos=0) if "relation" in kind else made(kind)
     content = saved_bytes(counts, tmp_path)
     begin, _ = header_of(content)
     for damaged in flips(content, range(begin)):
-        got = load_damaged(tmp_path / "d.safetensors", damaged)
+        got = load_damaged(tmp_path / "d.safetensors", damaged, of=type(counts))
         # A flip may name another rule (eos 1 for eos 0), which no reader can know; what was
         # counted is never touched.
         if got is not None:
-            for name in ("indptr", "indices", "data", "unigram", "row_sum", "column_sum"):
-                assert getattr(got, name).tolist() == getattr(counts, name).tolist()
-            assert got.n_sequences == counts.n_sequences
+            again = saved_bytes(got, tmp_path)
+            assert again[header_of(again)[0] :] == content[begin:]
 
 
 @pytest.mark.parametrize(
-    ("relation", "name"),
-    [
-        *(
-            (relation, name)
-            for relation in RELATIONS
-            for name in ("indptr", "indices", "data", "row_sum", "column_sum")
-        ),
-        (ps.Next(), "unigram"),
-        (ps.Next(), "n_sequences"),
-    ],
-    ids=str,
+    ("kind", "name"),
+    [(kind, name) for kind, names in KINDS.values() for name in names],
+    ids=[f"{kind}-{name}" for kind, (_, names) in KINDS.items() for name in names],
 )
-def test_verify_finds_flipped_bits(relation: Any, name: str, tmp_path: Path) -> None:
-    content = saved_bytes(counted(relation), tmp_path)
+def test_verify_finds_flipped_bits(kind: dict[str, Any], name: str, tmp_path: Path) -> None:
+    counts = made(kind)
+    content, of = saved_bytes(counts, tmp_path), type(counts)
     path = tmp_path / "d.safetensors"
-    assert load_damaged(path, content, verify=True) == counted(relation)
+    assert load_damaged(path, content, verify=True, of=of) == counts
     for damaged in flips(content, place_of(content, name)):
-        assert load_damaged(path, damaged, verify=True) is None
-        load_damaged(path, damaged)  # no other exception without it
+        assert load_damaged(path, damaged, verify=True, of=of) is None
+        load_damaged(path, damaged, of=of)  # no other exception without it
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("prefix", {"focus": [1]}, "expected arrays of sizes"),
+        ("prefix", {"relation": {"name": "prefix"}}, "expected the rules of counts, got "),
+        ("prefix", {"relation": {"name": "prefix", "length": 0}}, "expected the rules of counts"),
+        ("prefix", {"relation": {"name": "next"}}, "expected arrays of sizes"),
+        ("same-sequence", {"relation": {"name": "prefix", "length": 1}}, "expected arrays of"),
+        ("same-sequence", {"focus": [1]}, "expected rules "),
+        ("same-sequence", {"kind": "labelled"}, "expected counts of a relation, got labelled"),
+        ("focus", {"focus": []}, "expected the rules of counts, got "),
+        ("focus", {"focus": [1]}, "expected arrays of sizes"),
+        ("focus", {"focus": [1, 4]}, "expected the rules of counts, got "),
+        ("focus", {"focus": [1, True]}, "expected the rules of counts, got "),
+        ("focus", {"focus": "13"}, "expected the rules of counts, got "),
+        ("focus", {"focus": None}, "expected the rules of counts, got "),
+        ("labelled", {"kind": None}, "expected labelled counts, got counts of a relation"),
+        ("labelled", {"kind": ["labelled"]}, "expected labelled counts, got "),
+        ("labelled", {"n_labels": 2}, "expected arrays of sizes"),
+        ("labelled", {"n_labels": 0}, "expected n_labels from 1 to 2^31 - 1, got 0"),
+        ("labelled", {"n_labels": "3"}, "expected an int as n_labels, got '3'"),
+        ("labelled", {"incidence": "mean"}, "expected the rules of counts, got "),
+        ("labelled", {"focus": [1]}, "expected arrays of sizes"),
+        ("labelled", {"focus": False}, "expected "),
+        ("labelled", {"more": 1}, "expected rules "),
+        ("labelled-focus", {"focus": []}, "expected arrays of sizes"),
+        ("labelled-focus", {"focus": [0, 4]}, "expected the rules of counts, got "),
+    ],
+)
+def test_rules_that_do_not_fit_the_arrays(
+    kind: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    counts, path = made(KINDS[kind][0]), tmp_path / "d.safetensors"
+    content = with_header(saved_bytes(counts, tmp_path), lambda header: rule(header, **changes))
+    path.write_bytes(content)
+    with pytest.raises(CountsFileError, match=f"^{re.escape(f'{path}: {message}')}"):
+        type(counts).load(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("focus", "third.indptr"),
+        ("focus", "label_count"),
+        ("labelled-focus", "third.data"),
+        ("labelled-focus", "n_in"),
+        ("labelled", "pairs.indices"),
+        ("same-sequence", "indptr"),
+    ],
+)
+def test_arrays_that_are_missing(kind: str, name: str, tmp_path: Path) -> None:
+    counts, path = made(KINDS[kind][0]), tmp_path / "d.safetensors"
+    content = saved_bytes(counts, tmp_path)
+    renamed = with_header(content, lambda h: renamed_entry(h, name, "extra"))
+    path.write_bytes(renamed)
+    with pytest.raises(CountsFileError, match=f"^{re.escape(str(path))}: expected arrays of sizes"):
+        type(counts).load(path)
+
+
+def renamed_entry(header: dict[str, Any], old: str, new: str) -> None:
+    """In its place, as the arrays follow the order of the header."""
+    entries = [(new if name == old else name, entry) for name, entry in header.items()]
+    header.clear()
+    header.update(entries)
+
+
+def test_a_triangle_has_no_entry_below_its_diagonal(tmp_path: Path) -> None:
+    counts = counted(ps.SameSequence())
+    turned = counts.to_scipy().toarray()
+    rows, columns = np.nonzero(np.tril(turned))
+    indptr = np.searchsorted(rows, np.arange(V + 1)).astype(np.int64)
+    wrong = ps.Counts.from_arrays(
+        counts.relation,
+        counts.boundaries,
+        indptr,
+        columns.astype(np.int32),
+        turned[rows, columns],
+        counts.unigram,
+        counts.n_sequences,
+    )
+    path = wrong.save(tmp_path / "d.safetensors")
+    with pytest.raises(CountsFileError, match=r"expected no entry below the diagonal: damaged$"):
+        ps.Counts.load(path, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("label_count", 1, "labels, sequences and unigrams contradict: damaged"),
+        ("label_count", -1, "labels, sequences and unigrams contradict: damaged"),
+        ("row_sum", 1, "expected entries to add up to row_sum: damaged"),
+        ("third.row_sum", 1, "expected entries to add up to third.row_sum: damaged"),
+        ("third.column_sum", 1, "expected entries to add up to third.column_sum: damaged"),
+        ("third.data", 1, "expected entries to add up to third.row_sum: damaged"),
+        ("labels.row_sum", 1, "expected entries to add up to labels.row_sum: damaged"),
+        ("pairs.column_sum", 1, "expected entries to add up to pairs.column_sum: damaged"),
+        ("n_in", 1, "labels do not add up to n_in: damaged"),
+        ("third.indptr", 1, "expected third.indptr to rise from 0 to"),
+    ],
+)
+def test_which_array_is_damaged_is_said(
+    name: str, change: int, message: str, tmp_path: Path
+) -> None:
+    kind = "focus" if name in (*TABLE, *THIRD, "label_count") else "labelled"
+    counts, path = made(KINDS[kind][0]), tmp_path / "d.safetensors"
+    content = bytearray(saved_bytes(counts, tmp_path))
+    first = place_of(content, name).start
+    width = 4 if name.endswith(("data", "indices")) else 8
+    value = int.from_bytes(content[first : first + width], "little", signed=True) + change
+    content[first : first + width] = value.to_bytes(width, "little", signed=True)
+    path.write_bytes(content)
+    with pytest.raises(CountsFileError, match=f"^{re.escape(f'{path}: {message}')}"):
+        type(counts).load(path, verify=True)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +328,7 @@ def test_verify_finds_entries_that_add_up_and_are_wrong(
 
 
 def test_a_weight_damaged_to_one_over_zero(tmp_path: Path) -> None:
-    content = saved_bytes(counted(RELATIONS[1]), tmp_path)
+    content = saved_bytes(counted(WINDOW), tmp_path)
     assert content.count(b"1/2") == 1
     assert load_damaged(tmp_path / "d.safetensors", content.replace(b"1/2", b"1/0")) is None
 
@@ -218,10 +350,46 @@ USES = {
 }
 
 
+USES_OF_SETS = {
+    "prefix": (
+        "indices",
+        ["counts.phi_y().to_scipy()", "counts.psi_X()", "counts + counts", "counts.to_scipy()"],
+    ),
+    "focus": ("third.indices", ["counts.third_order(1)", "counts.phi_X_given_y(1)"]),
+    "same-sequence": (
+        "indices",
+        [
+            "counts.phi_X()",
+            "counts.to_scipy()",
+            "counts.pmi()",
+            "counts + counts",
+            "counts.to_coo()",
+            "counts.to_parquet('x.parquet')",
+        ],
+    ),
+    "labelled": (
+        "labels.indices",
+        [
+            "counts.phi_y().to_scipy()",
+            "counts.psi_X()",
+            "counts.top(0)",
+            "counts + counts",
+            "counts.labels.to_scipy()",
+        ],
+    ),
+    "labelled-focus": ("third.indices", ["counts.third_order(0)", "counts + counts"]),
+}
+
+
 @pytest.mark.parametrize("column", [V, 10**6, -1, -(10**6)])
-def test_a_damaged_column_id_is_an_error_wherever_it_is_used(column: int, tmp_path: Path) -> None:
-    content = bytearray(saved_bytes(counted(), tmp_path))
-    first = place_of(content, "indices").start
+@pytest.mark.parametrize("kind", ["next", *USES_OF_SETS])
+def test_a_damaged_column_id_is_an_error_wherever_it_is_used(
+    kind: str, column: int, tmp_path: Path
+) -> None:
+    name, uses = USES_OF_SETS.get(kind, ("indices", list(USES.values())))
+    counts = made(KINDS[kind][0])
+    content = bytearray(saved_bytes(counts, tmp_path))
+    first = place_of(content, name).start
     content[first : first + 4] = np.int32(column).tobytes()
     (tmp_path / "d.safetensors").write_bytes(content)
     # In a process of its own, as what this guards against is a segmentation fault.
@@ -229,7 +397,7 @@ def test_a_damaged_column_id_is_an_error_wherever_it_is_used(column: int, tmp_pa
         "import numpy as np, probsig_fast as ps, sys\n"
         "from probsig_fast.errors import CountsFileError\n"
         "for use in sys.argv[1:]:\n"
-        "    counts = ps.Counts.load('d.safetensors')\n"
+        f"    counts = ps.{type(counts).__name__}.load('d.safetensors')\n"
         "    try:\n"
         "        eval(use)\n"
         "    except (CountsFileError, ImportError):\n"
@@ -240,7 +408,7 @@ def test_a_damaged_column_id_is_an_error_wherever_it_is_used(column: int, tmp_pa
         "        print(use, 'gave a result')\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", script, *USES.values()],
+        [sys.executable, "-c", script, *uses],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -6,8 +6,12 @@ import copy
 import dataclasses
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,6 +36,7 @@ from probsig_fast.errors import (
     CountOverflowError,
     MergeError,
 )
+from probsig_fast.kernels import registry
 from probsig_fast.sources import arrays
 
 INCIDENCES = ["presence", "multiplicity"]
@@ -88,26 +93,434 @@ def cases(draw: st.DrawFn, width: int | None = None) -> Case:
     return Case(X, y, vocab_size, n_labels, {"incidence": draw(incidences), **order})
 
 
-def slices_of(tokens: int | None) -> Any:
+@contextmanager
+def slices_of(tokens: int | None) -> Iterator[None]:
     """Slices of about so many tokens, each a batch, and small row ranges; None: all in one go."""
     if tokens is None:
-        return mock.patch.multiple(ranges, _BATCH_SHARE=ranges._BATCH_SHARE)
+        yield
+        return
 
     class Small(labelled._Sums):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.chunk_tokens = tokens
 
-    stack = mock.patch.multiple(ranges, _BATCH_SHARE=0.0, _RANGE_ENTRIES=3)
-    sums = mock.patch.object(labelled, "_Sums", Small)
+    with (
+        mock.patch.multiple(ranges, _BATCH_SHARE=0.0, _RANGE_ENTRIES=3),
+        mock.patch.object(labelled, "_Sums", Small),
+    ):
+        yield
 
-    class Both:
-        def __enter__(self) -> None:
-            stack.__enter__()
-            sums.__enter__()
 
-        def __exit__(self, *error: Any) -> None:
-            sums.__exit__(*error)
-            stack.__exit__(*error)
+@settings(max_examples=120)
+@given(
+    case=cases(),
+    threads=st.integers(1, 3),
+    tokens=st.sampled_from([None, 1, 3, 10]),
+    types=st.lists(st.sampled_from([list, tuple, *TYPES]), min_size=1, max_size=3),
+)
+def test_ragged_samples(
+    backend: str, case: Case, threads: int, tokens: int | None, types: list[Any]
+) -> None:
+    X = [
+        np.array(sequence, kind) if isinstance(kind, str) else kind(sequence)
+        for sequence, kind in zip(case.X, cycle(types), strict=False)
+    ]
+    with slices_of(tokens):
+        counts = case.count(X, backend=backend, threads=threads)
+        check_labelled(counts, case.expected())
+        assert case.count(iter(X), backend=backend, threads=threads) == counts
+    lengths = [len(sequence) for sequence in case.X]
+    flat = np.array([token for sequence in case.X for token in sequence], np.uint16)
+    with slices_of(tokens):
+        by_offsets = case.count(flat, offsets=np.cumsum([0, *lengths]), backend=backend)
+    assert by_offsets == counts
 
-    return Both()
+
+@given(
+    case=st.integers(1, 5).flatmap(cases),
+    tokens=st.sampled_from([None, 1, 7]),
+    dtype=st.sampled_from(TYPES),
+    label_dtype=st.sampled_from(TYPES),
+)
+def test_rows(backend: str, case: Case, tokens: int | None, dtype: str, label_dtype: str) -> None:
+    X = np.array(case.X, dtype) if case.X else np.empty((0, 3), dtype)
+    with slices_of(tokens):
+        counts = case.count(X, np.array(case.y, label_dtype), backend=backend, threads=2)
+    check_labelled(counts, case.expected())
+
+
+#: Tokens repeat in a sequence, one label has no sample, one token stands nowhere.
+X = [[0, 1, 1], [2], [0, 0, 0, 3], [1, 2, 3, 0], [3, 3]]
+Y = [0, 2, 2, 0, 3]
+V, Q = 5, 4
+KINDS: dict[str, dict[str, Any]] = {
+    "presence": {},
+    "multiplicity": {"incidence": "multiplicity"},
+    "third": {"third_order": True},
+    "focus": {"incidence": "multiplicity", "focus": [3, 0]},
+}
+by_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+def case_of(kind: dict[str, Any], samples: slice = slice(None)) -> Case:
+    return Case(X[samples], Y[samples], V, Q, kind)
+
+
+@by_kind
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_slice(backend: str, kind: dict[str, Any], threads: int) -> None:
+    case = case_of(kind)
+    expected = case.expected()
+    for tokens in range(1, 16):
+        with slices_of(tokens):
+            check_labelled(case.count(backend=backend, threads=threads), expected)
+
+
+@by_kind
+def test_torch_tensors(kind: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    case = case_of(kind)
+    y = torch.tensor(case.y)
+    check_labelled(case.count([torch.tensor(s) for s in case.X], y), case.expected())
+    rows = Case([s[:1] * 2 for s in X], Y, V, Q, kind)
+    check_labelled(rows.count(torch.tensor(rows.X, dtype=torch.int16), y), rows.expected())
+
+
+@pytest.mark.parametrize("batch", [1, 4, 2**24])
+def test_sequences_in_several_streams(
+    backend: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "BATCH_TOKENS", batch)
+    big = [[70_000, 0], *X, [70_000, 70_000, 3]]
+    types = ["uint32", "uint16", "uint16", "int64", "int64", "uint8", "uint32"]
+    case = Case(big, [1, *Y, 0], 70_001, Q, {"focus": [0, 70_000]})
+    typed = (np.array(sequence, dtype) for sequence, dtype in zip(big, types, strict=True))
+    check_labelled(case.count(typed, backend=backend, threads=2), case.expected())
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 100_000])
+def test_sizes_around_16_bits(backend: str, size: int) -> None:
+    top = size - 1
+    case = Case([[top, 0, top], [0], [top - 1]], [top, top - 1, 0], size, size, {"focus": [top]})
+    for incidence in INCIDENCES:
+        case.arguments["incidence"] = incidence
+        check_labelled(case.count(backend=backend), case.expected())
+
+
+def test_a_dataset_like_the_reference(backend: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    rows = random.zipf(1.5, (3_000, 12)).clip(max=400) - 1
+    y = random.integers(0, 30, 3_000)
+    for incidence in INCIDENCES:
+        arguments: dict[str, Any] = {
+            "vocab_size": 400,
+            "n_labels": 30,
+            "incidence": incidence,
+            "focus": [0, 7, 399],
+        }
+        reference = ps.count_labelled(rows, y, backend="reference", **arguments)
+        with slices_of(5_000):
+            counts = ps.count_labelled(rows, y, backend=backend, threads=2, **arguments)
+        assert counts == reference
+        assert saved_bytes(counts, tmp_path) == saved_bytes(reference, tmp_path)
+
+
+def test_multiplicities_are_exact_beyond_32_bits(backend: str) -> None:
+    times = 70_000
+    counts = ps.count_labelled(
+        np.zeros((1, times), np.uint16),
+        [0],
+        vocab_size=1,
+        n_labels=1,
+        incidence="multiplicity",
+        third_order=True,
+        backend=backend,
+    )
+    assert counts.n_in.tolist() == [times]
+    assert counts.pairs.data.tolist() == [times**2]
+    assert counts.third_order(0).toarray().tolist() == [[times**2]]
+    assert counts.phi_X().row(0)[1].tolist() == [times]
+
+
+def test_a_total_past_63_bits_is_refused_before_it_is_formed(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = registry.choose(backend).load()
+
+    def repeated(*arguments: Any) -> Any:
+        sets = kernels.sequence_sets(*arguments)
+        return sets._replace(multiplicity=sets.multiplicity * 2**31)
+
+    class Doubled:
+        sequence_sets = staticmethod(repeated)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(kernels, name)
+
+    chosen = mock.Mock(load=Doubled)
+    chosen.name = backend
+    monkeypatch.setattr(labelled, "choose", lambda name: chosen)
+    arguments: dict[str, Any] = {"vocab_size": 2, "n_labels": 1, "incidence": "multiplicity"}
+    with pytest.raises(CountOverflowError, match=r"expected a total of at most 2\^63 - 1, got 9"):
+        ps.count_labelled([[0], [1]], [0, 0], **arguments)
+    assert ps.count_labelled([[0]], [0], **arguments).pairs.total == 2**62
+
+
+def test_nothing() -> None:
+    for nothing in ([], np.empty((0, 3), np.int64), np.empty((0, 0), np.uint8), iter(())):
+        counts = ps.count_labelled(nothing, [], vocab_size=3, n_labels=2, third_order=True)
+        check_labelled(counts, expect_labelled([], [], 3, 2, focus=range(3)))
+        for signature in (counts.phi_y(), counts.psi_X(), counts.phi_X(), counts.phi_X_given_y(2)):
+            assert signature.tokens.size == 0
+
+
+# By every way
+
+
+@by_kind
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda counts, path: ps.LabelledCounts.load(counts.save(path)),
+        lambda counts, path: ps.LabelledCounts.load(counts.save(path), verify=True),
+        lambda counts, path: pickle.loads(pickle.dumps(counts)),
+        lambda counts, path: pickle.loads(pickle.dumps(ps.LabelledCounts.load(counts.save(path)))),
+        lambda counts, path: copy.deepcopy(counts),
+        lambda counts, path: ps.LabelledCounts.merge([counts]),
+        lambda counts, path: counts.with_provenance({}),
+    ],
+    ids=["loaded", "verified", "pickled", "pickled-map", "copied", "merged", "provenance"],
+)
+def test_every_way_to_the_same_counts(kind: dict[str, Any], way: Any, tmp_path: Path) -> None:
+    case = case_of(kind)
+    counts = case.count()
+    other = way(counts, tmp_path / "c.safetensors")
+    check_labelled(other, case.expected())
+    assert other == counts
+    assert repr(other) == repr(counts)
+
+
+@by_kind
+def test_the_same_counts_are_the_same_bytes(
+    backend: str, kind: dict[str, Any], tmp_path: Path
+) -> None:
+    case = case_of(kind)
+    first, second = case_of(kind, slice(0, 2)).count(), case_of(kind, slice(2, None)).count()
+    nothing = case_of(kind, slice(0, 0)).count()
+    expected = saved_bytes(case.count(backend="reference", threads=1), tmp_path)
+    with slices_of(2):
+        sliced = case.count(backend=backend, threads=3)
+    for counts in (
+        case.count(backend=backend, threads=2, memory="17 MB"),
+        sliced,
+        case.count(np.array(X[3:4])[:, ::1], Y[3:4]) + case_of(kind, slice(0, 3)).count()
+        + case_of(kind, slice(4, 5)).count(),
+        first + second,
+        second + first,
+        nothing + first + nothing + second,
+        ps.LabelledCounts.merge([second, nothing, first], backend=backend),
+    ):  # fmt: skip
+        check_labelled(counts, case.expected())
+        assert saved_bytes(counts, tmp_path) == expected
+
+
+@given(case=cases(), data=st.data())
+def test_shards_add_up(backend: str, case: Case, data: st.DataObject) -> None:
+    shard = [data.draw(st.integers(0, 2)) for _ in case.X]
+    parts = []
+    for number in range(3):
+        mine = [i for i, each in enumerate(shard) if each == number]
+        part = dataclasses.replace(case, X=[case.X[i] for i in mine], y=[case.y[i] for i in mine])
+        parts.append(part.count(backend=backend))
+    whole = case.count(backend=backend)
+    assert parts[0] + parts[1] + parts[2] == parts[2] + (parts[1] + parts[0]) == whole
+    merged = ps.LabelledCounts.merge(parts, backend=backend)
+    assert merged == whole
+    check_labelled(merged, case.expected())
+
+
+def test_provenance(tmp_path: Path) -> None:
+    counts = case_of({}).count(backend="reference", threads=2)
+    assert counts.provenance["sources"] == [{"name": "X", "samples": 5}]
+    assert (counts.provenance["backend"], counts.provenance["threads"]) == ("reference", 2)
+    assert counts.provenance["seconds"] >= 0
+    loaded = ps.LabelledCounts.load(counts.save(tmp_path / "c.safetensors"))
+    assert loaded.provenance == counts.provenance
+    assert len((counts + counts + counts).provenance["merged"]) == 3
+
+
+def test_equality_needs_the_same_rules_and_arrays() -> None:
+    counts = case_of({}).count()
+    assert counts == case_of({}).count(threads=1)
+    assert counts != case_of({"incidence": "multiplicity"}).count()
+    assert counts != case_of({"third_order": True}).count()
+    assert case_of({"focus": [1]}).count() != case_of({"focus": [2]}).count()
+    assert counts != Case(X, Y, V + 1, Q, {}).count()
+    assert counts != Case(X, Y, V, Q + 1, {}).count()
+    assert counts != Case(X, [0, *Y[1:4], 2], V, Q, {}).count()
+    assert counts != ps.count(X, ps.SameSequence(), vocab_size=V)
+    assert ps.count(X, ps.SameSequence(), vocab_size=V) != counts
+    # No token repeats: multiplicities are ones, but mean something else.
+    once = [Case([[0, 1]], [0], V, Q, {"incidence": each}).count() for each in INCIDENCES]
+    assert once[0] != once[1]
+    assert (once[0].pairs.data == once[1].pairs.data).all()
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(counts)
+
+
+def test_counts_cannot_be_changed(tmp_path: Path) -> None:
+    counted = case_of({"third_order": True}).count()
+    loaded = ps.LabelledCounts.load(counted.save(tmp_path / "c.safetensors"))
+    for counts in (counted, loaded, pickle.loads(pickle.dumps(counted))):
+        for name in ("labels", "pairs", "n_in", "n_out", "incidence", "third", "n_samples"):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(counts, name, getattr(counts, name))
+        for array in (counts.n_in, counts.n_out, counts.labels.data, counts.pairs.row_sum):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
+        assert counts == counted
+
+
+def test_repr() -> None:
+    assert repr(case_of({"focus": [3, 0, 3]}).count()) == (
+        "LabelledCounts(vocab_size=5, n_labels=4, samples=5, incidence='presence', "
+        "token-label pairs=8, token pairs=10, focus=2 tokens)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (Case(X, Y, V + 1, Q, {}), "vocab_size: expected 5 throughout, as in the first counts, "
+         "got 6 in number 2"),
+        (Case(X, Y, V, Q + 1, {}), "n_labels: expected 4 throughout"),
+        (Case(X, Y, V, Q, {"incidence": "multiplicity"}), "incidence: expected presence "),
+        (Case(X, Y, V, Q, {"focus": [1]}), "focus: expected [] throughout"),
+    ],
+    ids=["vocab_size", "n_labels", "incidence", "focus"],
+)  # fmt: skip
+def test_counts_of_other_rules_do_not_add(other: Case, message: str) -> None:
+    with pytest.raises(MergeError, match=f"^{re.escape(message)}"):
+        case_of({}).count() + other.count()
+
+
+def test_other_things_do_not_add() -> None:
+    counts = case_of({}).count()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        counts + 1
+    stream = ps.count(X, ps.SameSequence(), vocab_size=V)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        counts + stream
+    with pytest.raises(ArgumentTypeError, match=r"^counts: expected LabelledCounts, got Counts$"):
+        ps.LabelledCounts.merge([counts, stream])
+    with pytest.raises(ArgumentTypeError, match=r"^counts: expected Counts, got LabelledCounts$"):
+        ps.Counts.merge([stream, counts])
+    with pytest.raises(ArgumentError, match=r"^counts: expected at least one, got none$"):
+        ps.LabelledCounts.merge([])
+
+
+# Reading
+
+
+def test_top() -> None:
+    counts = case_of({}).count()
+    assert counts.top(0) == [(0, 2, 2 / 3), (2, 1, 1 / 3)]
+    assert counts.top(3) == [(0, 1, 1 / 3), (2, 1, 1 / 3), (3, 1, 1 / 3)]  # ties: lower id first
+    assert counts.top(3, k=1) == [ps.Companion(0, 1, 1 / 3)]
+    assert counts.top(0, side="token") == [(1, 2, 2 / 3), (3, 2, 2 / 3), (2, 1, 1 / 3)]
+    assert counts.top(2, side="token", k=2) == [(0, 1, 1 / 2), (1, 1, 1 / 2)]
+    assert counts.top(4) == counts.top(4, side="token") == []
+    heavy = case_of({"incidence": "multiplicity"}).count()
+    assert heavy.top(0, k=1) == [(2, 3, 3 / 5)]
+    assert heavy.top(1, k=1, side="token") == [(0, 3, 3 / 3)]
+    for line in heavy.top(np.int64(0)):
+        assert [type(value) for value in line] == [int, int, float]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda c: c.top(V), ArgumentError, "token: expected an id from 0 to 4, got 5"),
+        (lambda c: c.top(0, k=0), ArgumentError, "k: expected at least 1, got 0"),
+        (lambda c: c.top("a"), ArgumentTypeError, "token: expected an int, got str 'a'"),
+        (
+            lambda c: c.top(0, side="next"),
+            ArgumentError,
+            "side: expected 'label' or 'token', got 'next'",
+        ),
+        (
+            lambda c: c.third_order(1),
+            ArgumentError,
+            "token: expected one of those counted with focus, [0, 3], got 1",
+        ),
+        (lambda c: c.phi_X_given_y(-1), ArgumentError, "token: expected one of those counted with"),
+        (lambda c: c.third_order(True), ArgumentTypeError, "token: expected an int, got bool True"),
+        (lambda c: c.third_order(0.0), ArgumentTypeError, "token: expected an int, got float 0.0"),
+        (lambda c: c.phi_y(-1), ArgumentError, "min_support: expected at least 0, got -1"),
+        (lambda c: c.psi_X(1.0), ArgumentTypeError, "min_support: expected an int, got float 1.0"),
+    ],
+)  # fmt: skip
+def test_unusable_arguments(call: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        call(case_of({"focus": [3, 0]}).count())
+
+
+def test_third_order_has_to_be_asked_for() -> None:
+    counts = case_of({}).count()
+    assert counts.focus == ()
+    for method in ("third_order", "phi_X_given_y"):
+        message = f"{method}(): expected counts made with third_order=True or focus=[tokens], got"
+        with pytest.raises(ArgumentError, match=f"^{re.escape(message)}"):
+            getattr(counts, method)(0)
+
+
+def test_many_tokens_of_focus_are_not_all_listed() -> None:
+    counts = Case([[19, 0]], [0], 20, 1, {"focus": range(19)}).count()
+    message = "token: expected one of those counted with focus, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, "
+    with pytest.raises(ArgumentError, match=f"^{re.escape(message)}...], got 19$"):
+        counts.third_order(19)
+
+
+def quotients(cells: Cells, support: dict[int, int]) -> Cells:
+    return {(x, y): float(Fraction(n, support[x])) for (x, y), n in cells.items()}  # type: ignore[misc]
+
+
+def cells(matrix: Any) -> Cells:
+    coo = matrix.tocoo()
+    keys = zip(coo.row.tolist(), coo.col.tolist(), strict=True)
+    return dict(zip(keys, coo.data.tolist(), strict=True))
+
+
+@given(case=cases(), least=st.integers(0, 4))
+def test_signatures(backend: str, case: Case, least: int) -> None:
+    counts, expected = case.count(backend=backend), case.expected()
+    turned = {(nu, x): n for (x, nu), n in expected.labels.items()}
+    found = [
+        (counts.phi_y, "phi_y", expected.labels, expected.n_in, case.n_labels),
+        (counts.psi_X, "psi_X", turned, expected.n_out, case.vocab_size),
+        (counts.phi_X, "phi_X", expected.pairs, expected.n_in, case.vocab_size),
+    ]
+    for token, third in expected.third.items():
+        own = {nu: n for (x, nu), n in expected.labels.items() if x == token}
+        given_y = partial(counts.phi_X_given_y, token)
+        found.append((given_y, "phi_X_given_y", third, own, case.vocab_size))
+    for method, name, numbers, support, columns in found:
+        signature = method()
+        assert signature.name == name
+        assert signature.shape == (signature.support.size, columns)
+        assert cells(signature.to_scipy()) == quotients(numbers, support)
+        assert {i: n for i, n in enumerate(signature.support.tolist()) if n} == support
+        few = method(min_support=least)
+        kept = {x: n for x, n in support.items() if n >= least}
+        assert few.tokens.tolist() == sorted(kept)
+        assert cells(few.to_scipy()) == {
+            pair: value for pair, value in quotients(numbers, support).items() if pair[0] in kept
+        }
+
+
+def test_progress_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    case_of({}).count(progress=True)
+    assert "sample/s" in capsys.readouterr().err
+    case_of({}).count()
+    assert capsys.readouterr().err == ""

@@ -1,7 +1,8 @@
-"""What `Next` and `Window` accept, and the integer weights that they make of it."""
+"""What relations accept, and the integer weights that windows make of it."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pickle
 import re
@@ -115,11 +116,16 @@ RELATIONS = [
     ps.Window(3),
     ps.Window(10, "harmonic", "symmetric"),
     ps.Window(2, [1, Fraction(1, 3)], "backward"),
+    ps.Prefix(1),
+    ps.Prefix(7),
+    ps.Prefix(2**20),
+    ps.SameSequence(),
 ]
 
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=repr)
-def test_relations_are_values(relation: ps.Next | ps.Window) -> None:
+def test_relations_are_values(relation: Any) -> None:
+    assert eval(repr(relation), {**vars(ps), "Fraction": Fraction}) == relation
     again = relation_from_dict(relation.to_dict())
     assert again == relation == pickle.loads(pickle.dumps(relation))
     assert hash(again) == hash(relation)
@@ -127,11 +133,20 @@ def test_relations_are_values(relation: ps.Next | ps.Window) -> None:
     assert again.weight_scale == relation.weight_scale
     assert [other == relation for other in RELATIONS].count(True) == 1
     with pytest.raises(AttributeError):
-        relation.direction = "backward"  # type: ignore[misc]
+        relation.direction = "backward"
 
 
 def test_equal_weights_are_equal_windows() -> None:
     assert ps.Window(2, [1, 2]) == ps.Window(2, (Fraction(1), Fraction(4, 2)))
+
+
+def test_sets_know_presence_only() -> None:
+    assert ps.Prefix(np.int64(3), incidence="presence") == ps.Prefix(3)
+    assert ps.SameSequence(incidence="presence") == ps.SameSequence()
+    assert type(ps.Prefix(np.int64(3)).length) is int
+    assert dataclasses.replace(ps.Prefix(3), length=4) == ps.Prefix(4)
+    assert [r.name for r in (ps.Prefix(3), ps.SameSequence())] == ["prefix", "same-sequence"]
+    assert repr([ps.Prefix(3), ps.SameSequence()]) == "[Prefix(length=3), SameSequence()]"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +154,10 @@ def test_equal_weights_are_equal_windows() -> None:
     [
         {},
         {"name": "prefix"},
+        {"name": "prefix", "size": 3},
+        {"name": "prefix", "length": 3, "incidence": "presence"},
+        {"name": "same-sequence", "length": 3},
+        {"name": "same_sequence"},
         {"name": "next", "size": 3},
         {"name": "window", "size": 3},
         {"name": "window", "size": 3, "weighting": "uniform", "direction": "forward", "more": 1},

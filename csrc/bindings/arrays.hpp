@@ -48,6 +48,20 @@ py::array_t<T> to_numpy(PodVector<T>&& vector) {
   return to_numpy_as<T>(std::move(vector));
 }
 
+// An array that a kernel may write to.
+template <class T>
+T* as_room(py::array& array, const char* name) {
+  as_span<T>(array, name);
+  return static_cast<T*>(array.mutable_data());
+}
+
+// The part of `room` that the vector has filled, or its own memory if it outgrew that.
+template <class T>
+py::array to_numpy_or_room(PodVector<T>&& vector, const py::array& room) {
+  if (!vector.borrowed()) return to_numpy(std::move(vector));
+  return py::array(room[py::slice(0, static_cast<py::ssize_t>(vector.size()), 1)]);
+}
+
 // Row pointers must rise within the entries.
 inline void check_rows(Span<std::int64_t> indptr, std::int64_t indices, std::int64_t values) {
   if (indptr.size < 1 || indices != values) {

@@ -127,7 +127,8 @@ using SpansArrays =
 
 template <class Id>
 py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t columns,
-                         std::int64_t row_begin, std::int64_t row_end, const py::array& cancel) {
+                         std::int64_t row_begin, std::int64_t row_end, const py::array& cancel,
+                         py::array indices_room, py::array data_room) {
   std::vector<SpansView<Id>> parts;
   for (const auto& each : arrays) parts.push_back(std::apply(as_spans<Id>, each));
   if (parts.empty()) throw py::value_error("parts: expected at least one");
@@ -138,11 +139,16 @@ py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t co
     }
   }
   const auto flag = as_flag(cancel);
-  auto block = [&] {
+  BlockBuilder block(row_end - row_begin);
+  block.indices.borrow(as_room<std::int32_t>(indices_room, "indices_room"), indices_room.size());
+  block.data.borrow(as_room<std::int64_t>(data_room, "data_room"), data_room.size());
+  {
     py::gil_scoped_release release;
-    return span_sums(parts, columns, row_begin, row_end, flag);
-  }();
-  return to_tuple(std::move(block));
+    span_sums(parts, columns, row_begin, row_end, flag, block);
+  }
+  return py::make_tuple(to_numpy(std::move(block.indptr)),
+                        to_numpy_or_room(std::move(block.indices), indices_room),
+                        to_numpy_or_room(std::move(block.data), data_room));
 }
 
 using Arrays = std::vector<std::tuple<py::array, py::array, py::array>>;

@@ -3,6 +3,7 @@
 // adds up hundreds of them would so come to hold twice what it uses.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -137,6 +138,14 @@ class PodVector {
   std::int64_t size() const { return size_; }
   T* data() { return data_; }
 
+  // Lets an empty vector use somebody else's memory first, which must outlive it; it moves into its
+  // own once that is full.
+  void borrow(T* data, std::int64_t capacity) {
+    data_ = data;
+    capacity_ = capacity;
+  }
+  bool borrowed() const { return data_ != memory_.data(); }
+
   // Room for `count` more elements; returns where they start. `extend` then says how many came.
   T* reserve_more(std::int64_t count) {
     if (size_ + count > capacity_) grow(size_ + count);
@@ -148,7 +157,7 @@ class PodVector {
     ++size_;
   }
 
-  // The memory, cut to size.
+  // The memory, cut to size; not of one that still borrows.
   Memory release() && {
     memory_.resize(static_cast<std::size_t>(size_) * sizeof(T));
     return std::move(memory_);
@@ -158,8 +167,10 @@ class PodVector {
   void grow(std::int64_t needed) {
     const std::int64_t larger = capacity_ + capacity_ / 2 + 64;
     capacity_ = needed > larger ? needed : larger;
+    const T* const before = borrowed() ? data_ : nullptr;
     memory_.resize(static_cast<std::size_t>(capacity_) * sizeof(T));
     data_ = static_cast<T*>(memory_.data());
+    if (before != nullptr) std::copy_n(before, size_, data_);
   }
 
   Memory memory_;

@@ -7,6 +7,7 @@
 
 #include "block.hpp"
 #include "sorted_bits.hpp"
+#include "take_row.hpp"
 
 namespace probsig {
 
@@ -40,19 +41,12 @@ class RowAccumulator {
     return sums_[column] >> 63 != 0;
   }
 
-  // Appends what `add_dense` summed to the block's current row, and starts anew.
-  void emit_dense(BlockBuilder& block) {
-    std::int32_t* indices = block.indices.reserve_more(columns_);
-    std::int64_t* data = block.data.reserve_more(columns_);
-    std::int64_t k = 0;
-    for (std::int64_t column = 0; column < columns_; ++column) {
-      const Count sum = sums_[static_cast<std::size_t>(column)];
-      indices[k] = static_cast<std::int32_t>(column);
-      data[k] = static_cast<std::int64_t>(sum);
-      k += sum != 0;
-    }
-    std::fill(sums_.begin(), sums_.end(), Count{0});
-    block.extend(k);
+  // Appends what `add_dense` summed in so many additions to the block's current row, and starts
+  // anew.
+  void emit_dense(BlockBuilder& block, std::int64_t additions) {
+    const std::int64_t most = std::min(additions, columns_) + kTakeSlack;
+    block.extend(take_row(sums_.data(), columns_, block.indices.reserve_more(most),
+                          block.data.reserve_more(most)));
   }
 
   // Appends what `add` summed to the block's current row, and starts anew.

@@ -136,11 +136,12 @@ class PairCounter {
 
   template <class Successor>
   void count_row(const Successor* begin, const Successor* end) {
-    if (end - begin <= kShort) {
+    const std::int64_t additions = end - begin;
+    if (additions <= kShort) {
       emit_short(begin, end);
-    } else if (row_.prefers_dense(end - begin)) {
+    } else if (row_.prefers_dense(additions)) {
       for (; begin < end; ++begin) row_.add_dense(static_cast<std::uint32_t>(*begin), 1);
-      row_.emit_dense(block_);
+      row_.emit_dense(block_, additions);
     } else {
       for (; begin < end; ++begin) row_.add(static_cast<std::uint32_t>(*begin), 1);
       row_.emit(block_);

@@ -45,7 +45,7 @@ struct RowSpans {
   template <class Count, class Add>
   void sum(CancelFlag cancel, Add add) const {
     for (std::int64_t k = begin; k < end; ++k) {
-      if (k + kAhead < end) prefetch_read(part.ids.data + part.bounds[k + kAhead].begin);
+      if (k + kAhead < end) prefetch(part.bounds[k + kAhead]);
       if (cancel.set()) return;
       const Bounds bounds = part.bounds[k];
       if (part.span_weights.size == 0 && part.id_weights.size == 0) {
@@ -57,6 +57,12 @@ struct RowSpans {
   }
 
  private:
+  // Both ends: short spans may lie across two cache lines, and long ones are fetched by themselves.
+  void prefetch(Bounds bounds) const {
+    prefetch_read(part.ids.data + bounds.begin);
+    prefetch_read(part.ids.data + bounds.end - 1);
+  }
+
   template <class Count, class Add>
   void sum_weighted(std::int64_t k, Add add) const {
     const Count weight = part.span_weights.size == 0 ? Count{1} : Count(part.span_weights[k]);
@@ -73,15 +79,15 @@ class SpanSummer {
   SpanSummer(const std::vector<SpansView<Id>>& parts, std::int64_t columns, CancelFlag cancel)
       : parts_(parts), columns_(columns), cancel_(cancel), sums_(columns) {}
 
-  BlockBuilder run(std::int64_t row_begin, const std::vector<std::int64_t>& additions) {
-    BlockBuilder block(static_cast<std::int64_t>(additions.size()));
+  void run(std::int64_t row_begin, const std::vector<std::int64_t>& additions,
+           BlockBuilder& block) {
     reserve(block, additions);
     std::int64_t row = row_begin;
     for (const std::int64_t each : additions) {
       if (cancel_.set()) break;
       if (each > columns_ / kDense) {
         add_row(row, [this](Id column, Count value) { sums_.add_dense(column, value); });
-        sums_.emit_dense(block);
+        sums_.emit_dense(block, each);
       } else {
         add_row(row, [this](Id column, Count value) { sums_.add(column, value); });
         sums_.emit(block);
@@ -89,14 +95,13 @@ class SpanSummer {
       block.end_row();
       ++row;
     }
-    return block;
   }
 
  private:
   // Room for all entries that there can be: what is not used takes no memory, while to grow, by
   // and by, costs copies and the huge pages.
   void reserve(BlockBuilder& block, const std::vector<std::int64_t>& additions) const {
-    std::int64_t most = columns_;  // which emitting may write beyond what it keeps
+    std::int64_t most = kTakeSlack;
     for (const std::int64_t each : additions) most += std::min(each, columns_);
     block.reserve(most);
   }
@@ -147,8 +152,9 @@ bool weighted(const std::vector<SpansView<Id>>& parts) {
 }  // namespace
 
 template <class Id>
-BlockBuilder span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
-                       std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel) {
+void span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
+               std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel,
+               BlockBuilder& block) {
   std::vector<std::int64_t> additions;
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     additions.push_back(0);
@@ -159,14 +165,15 @@ BlockBuilder span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t col
   const auto most = std::max_element(additions.begin(), additions.end());
   const bool narrow = most == additions.end() || *most <= std::numeric_limits<std::uint32_t>::max();
   if (narrow && !weighted(parts)) {
-    return SpanSummer<Id, std::uint32_t>(parts, columns, cancel).run(row_begin, additions);
+    SpanSummer<Id, std::uint32_t>(parts, columns, cancel).run(row_begin, additions, block);
+  } else {
+    SpanSummer<Id, std::uint64_t>(parts, columns, cancel).run(row_begin, additions, block);
   }
-  return SpanSummer<Id, std::uint64_t>(parts, columns, cancel).run(row_begin, additions);
 }
 
-template BlockBuilder span_sums(const std::vector<SpansView<std::uint16_t>>&, std::int64_t,
-                                std::int64_t, std::int64_t, CancelFlag);
-template BlockBuilder span_sums(const std::vector<SpansView<std::uint32_t>>&, std::int64_t,
-                                std::int64_t, std::int64_t, CancelFlag);
+template void span_sums(const std::vector<SpansView<std::uint16_t>>&, std::int64_t, std::int64_t,
+                        std::int64_t, CancelFlag, BlockBuilder&);
+template void span_sums(const std::vector<SpansView<std::uint32_t>>&, std::int64_t, std::int64_t,
+                        std::int64_t, CancelFlag, BlockBuilder&);
 
 }  // namespace probsig

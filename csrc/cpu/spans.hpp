@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "common_bits.hpp"
 #include "core/block.hpp"
+#include "core/common_bits.hpp"
 #include "core/views.hpp"
 
 namespace probsig {
@@ -99,8 +99,10 @@ GroupedSpans group_spans(Span<Id> rows, Span<Bounds> bounds, std::int64_t n_rows
 // Rows [row_begin, row_end) of N[x, y] = sum over the spans of x, in all parts, of the span's weight
 // times the weights of the y in it; and where both are heads, x not above y, the sets that hold both.
 // Ids are below `columns`, and no row sums to 2^63.
+// Appended to `block`, which must be empty.
 template <class Id>
-BlockBuilder span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
-                       std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel);
+void span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
+               std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel,
+               BlockBuilder& block);
 
 }  // namespace probsig

@@ -115,9 +115,10 @@ class WindowCounter {
       const auto inner = occurrences.inner(static_cast<std::size_t>(id));
       const auto outer = occurrences.outer(static_cast<std::size_t>(id));
       const auto steps = static_cast<std::int64_t>(steps_.size());
-      if (row_.prefers_dense((inner.size + outer.size) * steps)) {
+      const std::int64_t additions = (inner.size + outer.size) * steps;
+      if (row_.prefers_dense(additions)) {
         add_row(inner, outer, [this](std::uint32_t y, Count w) { row_.add_dense(y, w); });
-        row_.emit_dense(block);
+        row_.emit_dense(block, additions);
       } else {
         add_row(inner, outer, [this](std::uint32_t y, Count w) { row_.add(y, w); });
         row_.emit(block);

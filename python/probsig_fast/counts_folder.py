@@ -138,7 +138,7 @@ def _opened(path: Path, arrays: Arrays, shape: TableShape) -> RowFiles:
     for begin, end, total, largest in zip(
         cuts[:-1], cuts[1:], arrays["range_total"], arrays["range_largest"], strict=True
     ):
-        own = arrays["diagonal"][begin:end] if shape.is_triangle else np.empty(0, np.int64)
+        own = np.array(arrays["diagonal"][begin:end] if shape.is_triangle else [], np.int64)
         pointers = indptr[begin : end + 1] - indptr[begin]
         digests.append(Digest(pointers, int(total), int(largest), own))
     return RowFiles.opened(path.parent, cuts, shape.columns, shape.is_triangle, digests)

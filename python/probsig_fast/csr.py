@@ -43,7 +43,7 @@ class Entries(Protocol):
 
     @property
     def cuts(self) -> NDArray[np.int64]:
-        """int64 [pieces + 1], where the row ranges that `pieces` gives begin, and where they end."""
+        """int64 [pieces + 1]: where the row ranges of `pieces` begin, and where the last ends."""
 
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Column ids, ascending, and counts of one row."""

@@ -12,7 +12,7 @@ from .errors import CountOverflowError
 
 def checked_total(data: NDArray[np.int64]) -> int:
     """The sum of counts, none negative. Raises CountOverflowError: past 2^63 - 1."""
-    if float(data.sum(dtype=np.float64)) < 2**62:  # far above what rounding could hide
+    if data.size and int(data.max()) < 2**63 // data.size:
         return int(data.sum())
     # In halves of 32 bits, which cannot wrap.
     total = (int((data >> 32).sum()) << 32) + int((data & 0xFFFFFFFF).sum())

@@ -248,7 +248,7 @@ def _slices(
             begin = int(edges[low])
             mine = labels[first + low : first + high]
             if mine.size < high - low:
-                _check_as_many(first + edges.size - 1, labels.size)
+                _check_as_many(first + edges.size - 1, labels.size, " or more")
             yield _Slice(
                 stream.read(begin, int(edges[high])),
                 edges[low:high] - begin,
@@ -261,11 +261,11 @@ def _slices(
         first += edges.size - 1
 
 
-def _check_as_many(samples: int, labels: int) -> None:
+def _check_as_many(samples: int, labels: int, more: str = "") -> None:
     if samples != labels:
         raise ArgumentError(
-            f"y: expected one label for each sequence of X, of which there are {samples:,}"
-            f"{' or more' if samples > labels else ''}, got {labels:,}"
+            f"y: expected one label for each sequence of X, of which there are "
+            f"{samples:,}{more}, got {labels:,}"
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..accumulator import empty_block, merged
 from ..budget import size_text
 from ..csr import Csr
 from ..errors import MemoryLimitError
-from ..kernels.contract import Block, Kernels, Spans
+from ..kernels.contract import Block, Kernels, Room, Spans
 from ..pool import WorkerPool
 from ..row_files import RowFiles
 from ..table import Marginals, PieceSums, Table
@@ -32,17 +33,27 @@ ENTRY_BYTES = 12
 _BATCH_SHARE = 0.3
 _RESULT_SHARE = 0.5
 #: Entries that a range may have at most: the fewer, the better threads share the work.
-_RANGE_ENTRIES = 2**22
+_RANGE_ENTRIES = 2**21
+#: What kernels may write beyond the entries of a block.
+_SLACK = 64
+#: Ranges a thread at least, of about equally many additions.
+_RANGES_PER_THREAD = 16
 
 
 @dataclass
 class Batch:
-    """Spans that wait to be summed."""
+    """Spans that wait to be summed, and the additions that each row of them takes."""
 
+    additions: NDArray[np.float64]
     parts: list[Spans] = field(default_factory=list)
     nbytes: int = 0
 
+    @classmethod
+    def empty(cls, rows: int) -> Batch:
+        return cls(np.zeros(rows))
+
     def add(self, spans: Spans) -> None:
+        self.additions += _additions(spans)
         self.parts.append(spans)
         self.nbytes += sum(array.nbytes for array in spans)
 
@@ -78,7 +89,7 @@ class RangeSums:
         self._work_dir, self._fits = work_dir, fits
         self._given = size_text(memory) + (" as their share" if is_share else "")
         self._advice = advice
-        self._batch = Batch()
+        self._batch = Batch.empty(rows)
         self._ranges: list[tuple[int, int]] = []
         self._kept: dict[int, Block] = {}
         self._held = 0
@@ -94,7 +105,7 @@ class RangeSums:
     def table(self) -> Table:
         """The sum; empty afterwards."""
         marginals, joined = Marginals(self._columns), JoinedRows(self._rows, self._most())
-        for index, (block, piece) in enumerate(self._summed(1.0, PieceSums.of)):
+        for index, (block, piece) in enumerate(self._summed(1.0, last=True)):
             assert piece is not None
             marginals.add(piece)
             self._finish(index, block, joined)
@@ -102,25 +113,41 @@ class RangeSums:
         return marginals.table(entries, self._is_triangle)
 
     def _summed(
-        self, growth: float, measure: Callable[..., PieceSums] | None = None
+        self, growth: float, last: bool = False
     ) -> Iterator[tuple[Block, PieceSums | None]]:
-        """Each range in order, what waits added to it; and its marginals, if asked for."""
-        parts, self._batch = _of_one_type(self._batch.parts), Batch()
+        """Each range in order, what waits added to it, and at last its marginals.
+
+        Blocks lie in memory that is used again once the next one is asked for.
+        """
         if not self._ranges:
-            self._ranges = self._cut(parts, growth)
+            self._ranges = self._cut(growth)
+        rooms = self._rooms()
+        parts, self._batch = _of_one_type(self._batch.parts), Batch.empty(self._rows)
 
-        def work(index: int) -> tuple[Block, PieceSums | None]:
-            block = self._sum(index, parts)
-            return block, measure and measure(block, self._columns, self._kernels)
+        def work(index: int) -> tuple[Block, Room, PieceSums | None]:
+            room = rooms.get()
+            block = self._sum(index, parts, room)
+            return block, room, PieceSums.of(block, self._columns, self._kernels) if last else None
 
-        return self._pool.map(work, range(len(self._ranges)))
+        for block, room, sums in self._pool.map(work, range(len(self._ranges))):
+            yield block, sums
+            rooms.put(room)
 
-    def _sum(self, index: int, parts: list[Spans]) -> Block:
+    def _rooms(self) -> SimpleQueue[Room]:
+        """One for each block that there is at a time: see `WorkerPool.map`."""
+        bounds = np.concatenate([[0], np.cumsum(self._bounds(1.0))])
+        most = max((bounds[end] - bounds[begin] for begin, end in self._ranges), default=0)
+        rooms: SimpleQueue[Room] = SimpleQueue()
+        for _ in range(self._pool.threads + 2):
+            rooms.put(Room.of(int(most) + _SLACK))
+        return rooms
+
+    def _sum(self, index: int, parts: list[Spans], room: Room) -> Block:
         begin, end = self._ranges[index]
         blocks = [block] if (block := self._before(index)) else []
         if parts:
             cancel = self._pool.cancel
-            blocks.append(self._kernels.span_sums(parts, self._columns, begin, end, cancel))
+            blocks.append(self._kernels.span_sums(parts, self._columns, begin, end, cancel, room))
         if not blocks:
             return empty_block(end - begin)
         return blocks[0] if len(blocks) == 1 else merged(blocks, self._columns, self._kernels)
@@ -136,7 +163,7 @@ class RangeSums:
         """Hold a range for the batches that come."""
         if self._files is None:
             old = self._kept.get(index)
-            self._kept[index] = block
+            self._kept[index] = Block(block.indptr, block.indices.copy(), block.data.copy())
             self._held += (block.data.size - (old.data.size if old else 0)) * ENTRY_BYTES
             self._check_room(self._held, index, lambda: sorted(self._kept.items()))
         else:
@@ -177,27 +204,26 @@ class RangeSums:
     def _most(self) -> int:
         """A bound of the entries there will be in memory."""
         limit = self._rows * self._columns if self._fits else self._memory * _RESULT_SHARE / 8
-        waiting = self._bounds(_of_one_type(self._batch.parts), 1.0).sum()
         kept = sum(block.data.size for block in self._kept.values())
-        return int(min(limit, waiting + kept))
+        return int(min(limit, self._bounds(1.0).sum() + kept))
 
-    def _cut(self, parts: list[Spans], growth: float) -> list[tuple[int, int]]:
-        """Row ranges of so few entries that a thread's share of the memory holds one."""
-        running = np.cumsum(self._bounds(parts, growth))
+    def _cut(self, growth: float) -> list[tuple[int, int]]:
+        """Row ranges of so few entries that a thread's share of the memory holds one, and of so few
+        additions that threads end together."""
         share = self._memory * (1 - _BATCH_SHARE - _RESULT_SHARE) / ENTRY_BYTES
-        most = max(min(_RANGE_ENTRIES, share / (2 * self._pool.threads + 2)), 1)
-        ranges = math.ceil(running[-1] / most) or 1
+        most_entries = max(min(_RANGE_ENTRIES, share / (2 * self._pool.threads + 2)), 1)
+        additions = self._batch.additions
+        most_additions = max(additions.sum() / (_RANGES_PER_THREAD * self._pool.threads), 1)
+        running = np.cumsum(self._bounds(growth) / most_entries + additions / most_additions)
+        ranges = math.ceil(running[-1]) or 1
         inner = np.searchsorted(running, running[-1] * np.arange(1, ranges) / ranges)
         cuts = np.unique(np.concatenate([[0], inner, [self._rows]])).tolist()
         return list(pairwise(cuts))
 
-    def _bounds(self, parts: list[Spans], growth: float) -> NDArray[np.float64]:
-        """How many entries each row has at most, were there `growth` times as much."""
-        additions = np.zeros(self._rows)
-        for part in parts:
-            additions += _additions(part)
+    def _bounds(self, growth: float) -> NDArray[np.float64]:
+        """How many entries each row has at most, were there `growth` times as much waiting."""
         widest = self._columns - (np.arange(self._rows) if self._is_triangle else 0)
-        bounds: NDArray[np.float64] = np.minimum(additions * growth, widest)
+        bounds: NDArray[np.float64] = np.minimum(self._batch.additions * growth, widest)
         return bounds
 
 

@@ -74,7 +74,9 @@ def labels_of(y: ArrayLike, n_labels: int) -> NDArray[Any]:
             f"y: expected integer labels, 1-D, got {type(y).__name__}: {error}"
         ) from error
     if array.ndim != 1:
-        raise ArgumentError(f"y: expected one label a sequence, 1-D, got {array.ndim}-D")
+        raise ArgumentError(
+            f"y: expected one label a sequence, 1-D, got {array.ndim}-D ({type(y).__name__})"
+        )
     if array.dtype.kind not in "iu" and array.size:
         raise ArgumentTypeError(f"y: expected integer labels, got {array.dtype}")
     outside = np.flatnonzero((array < 0) | (array >= n_labels))

@@ -47,6 +47,17 @@ class Block:
     data: NDArray[np.int64]
 
 
+class Room(NamedTuple):
+    """Memory for the entries of a block: int32 and int64, of as many elements."""
+
+    indices: NDArray[np.int32]
+    data: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, entries: int) -> Room:
+        return cls(np.empty(entries, np.int32), np.empty(entries, np.int64))
+
+
 @dataclass(frozen=True)
 class Scan:
     """One look at a chunk.
@@ -169,10 +180,12 @@ class Kernels(Protocol):
         row_begin: int,
         row_end: int,
         cancel: NDArray[np.uint8],
+        room: Room,
     ) -> Block:
         """Rows [row_begin, row_end) of the sum of N over parts of as many rows and one type of id.
 
-        The caller keeps ids below `columns`, and each row's sum below 2^63.
+        The block may lie in `room`, if that is large enough: memory that is used again and again
+        costs no page faults. The caller keeps ids below `columns`, and each row's sum below 2^63.
         """
 
     def merge(self, blocks: list[Block], columns: int) -> Block:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _cpu
-from .contract import Block, Chunk, Rows, Scan, Sets, Spans, Tokens
+from .contract import Block, Chunk, Room, Rows, Scan, Sets, Spans, Tokens
 
 #: What this file calls and the module lacks: an old build beside newer Python files.
 MISSING = [
@@ -82,7 +82,12 @@ def group_spans(
 
 
 def span_sums(
-    parts: list[Spans], columns: int, row_begin: int, row_end: int, cancel: NDArray[np.uint8]
+    parts: list[Spans],
+    columns: int,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+    room: Room,
 ) -> Block:
     narrow = parts[0].ids.dtype == np.uint16
     kernel = _cpu.span_sums_uint16 if narrow else _cpu.span_sums_uint32
@@ -93,7 +98,7 @@ def span_sums(
         )
         for part in parts
     ]
-    return Block(*kernel(arrays, columns, row_begin, row_end, cancel))
+    return Block(*kernel(arrays, columns, row_begin, row_end, cancel, *room))
 
 
 def merge(blocks: list[Block], columns: int) -> Block:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Block, Chunk, Rows, Scan, Sets, Spans, Tokens
+from .contract import Block, Chunk, Room, Rows, Scan, Sets, Spans, Tokens
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -89,7 +89,12 @@ def group_spans(
 
 
 def span_sums(
-    parts: list[Spans], columns: int, row_begin: int, row_end: int, cancel: NDArray[np.uint8]
+    parts: list[Spans],
+    columns: int,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+    room: Room,
 ) -> Block:
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in parts:

@@ -122,7 +122,7 @@ def as_token_array(tokens: Any, name: str, argument: str = "tokens") -> NDArray[
     if isinstance(tokens, np.ma.MaskedArray):
         raise ArgumentTypeError(
             f"{argument}: expected a plain array, got a masked one as {name}: its mask would be "
-            "lost; fill it with an id and name that in ignore_ids"
+            f"lost{'; fill it with an id and name that in ignore_ids' * (argument == 'tokens')}"
         )
     if isinstance(tokens, np.ndarray):
         array = tokens

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Block, Spans, Tokens
-from ._arrays import Entries, expected_entries, frozen
+from ..contract import Block, Room, Spans, Tokens
+from ._arrays import Entries, frozen
 from ._jit import kernel, prefetch
 from ._memory import array_at, places
 from .rows import Row, empty_row, write_row
@@ -46,7 +46,12 @@ class Parts(NamedTuple):
 
 
 def span_sums(
-    parts: list[Spans], columns: int, row_begin: int, row_end: int, cancel: NDArray[np.uint8]
+    parts: list[Spans],
+    columns: int,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+    room: Room,
 ) -> Block:
     flat = [_flat(part) for part in parts]
     listed = _listed(flat)
@@ -57,7 +62,7 @@ def span_sums(
     dtype = np.uint32 if _largest_sum(flat, additions, row_begin) < 2**32 else np.uint64
     row = empty_row(columns, dtype, int(most.max(initial=0)))
     indptr = np.zeros(additions.size + 1, np.int64)
-    entries = Entries(expected_entries(most, int(additions.sum()), int(most.sum())))
+    entries = Entries.within(room)
     done = 0
     while done < additions.size and not cancel[0]:
         entries.reserve(int(most[done]))

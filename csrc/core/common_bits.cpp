@@ -1,9 +1,8 @@
 #include "common_bits.hpp"
 
-#include "core/dispatch.hpp"
+#include "dispatch.hpp"
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define PROBSIG_X86_VECTORS
+#if defined(PROBSIG_X86_VECTORS)
 #include <immintrin.h>
 #endif
 

@@ -1,0 +1,73 @@
+#include "take_row.hpp"
+
+#include <algorithm>
+
+#include "dispatch.hpp"
+
+#if defined(PROBSIG_X86_VECTORS)
+#include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own headers
+#endif
+#endif
+
+namespace probsig {
+namespace {
+
+// Branch-free: which sums are 0 is unpredictable.
+template <class Count>
+std::int64_t take_plain(Count* sums, std::int64_t begin, std::int64_t columns,
+                        std::int32_t* indices, std::int64_t* data) {
+  std::int64_t k = 0;
+  for (std::int64_t column = begin; column < columns; ++column) {
+    indices[k] = static_cast<std::int32_t>(column);
+    data[k] = static_cast<std::int64_t>(sums[column]);
+    k += sums[column] != 0;
+  }
+  std::fill(sums + begin, sums + columns, Count{0});
+  return k;
+}
+
+#if defined(PROBSIG_X86_VECTORS)
+// Sixteen at a time, close together in a register: five times as fast.
+__attribute__((target("avx512f"))) std::int64_t take_avx512(std::uint32_t* sums,
+                                                            std::int64_t columns,
+                                                            std::int32_t* indices,
+                                                            std::int64_t* data) {
+  constexpr std::int64_t kWidth = 16;
+  static_assert(kWidth <= kTakeSlack);
+  const __m512i step = _mm512_set1_epi32(kWidth);
+  __m512i ids = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  std::int64_t k = 0, column = 0;
+  for (; column + kWidth <= columns; column += kWidth, ids = _mm512_add_epi32(ids, step)) {
+    const __m512i values = _mm512_loadu_si512(sums + column);
+    const __mmask16 kept = _mm512_test_epi32_mask(values, values);
+    if (kept == 0) continue;
+    _mm512_storeu_si512(sums + column, _mm512_setzero_si512());
+    const __m512i dense = _mm512_maskz_compress_epi32(kept, values);
+    _mm512_storeu_si512(indices + k, _mm512_maskz_compress_epi32(kept, ids));
+    _mm512_storeu_si512(data + k, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(dense)));
+    _mm512_storeu_si512(data + k + 8, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(dense, 1)));
+    k += __builtin_popcount(kept);
+  }
+  return k + take_plain(sums, column, columns, indices + k, data + k);
+}
+#endif
+
+}  // namespace
+
+std::int64_t take_row(std::uint32_t* sums, std::int64_t columns, std::int32_t* indices,
+                      std::int64_t* data) {
+#if defined(PROBSIG_X86_VECTORS)
+  static const bool has_compress = __builtin_cpu_supports("avx512f");
+  if (has_compress) return take_avx512(sums, columns, indices, data);
+#endif
+  return take_plain(sums, 0, columns, indices, data);
+}
+
+std::int64_t take_row(std::uint64_t* sums, std::int64_t columns, std::int32_t* indices,
+                      std::int64_t* data) {
+  return take_plain(sums, 0, columns, indices, data);
+}
+
+}  // namespace probsig
