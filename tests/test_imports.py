@@ -21,7 +21,7 @@ ORDER = [
     *("boundaries", "relations", "kernels", "csr", "pool", "accumulator", "files"),
     *("row_range", "row_files", "token_strings", "signature", "conditionals", "table"),
     *("counts_file", "counts_folder", "third_order", "merging", "parquet"),
-    *("counts", "labelled", "counting", "alignment"),
+    *("relation_table", "counts", "labelled", "counting", "alignment"),
     *("experiments", "plots", "report", "demo", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.

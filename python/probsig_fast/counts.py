@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 from . import counts_file, counts_folder, sums
 from .arguments import integer
 from .boundaries import Boundaries
-from .conditionals import conditional
 from .counts_file import Layout, TableShape
-from .csr import Csr, Entries, scipy_csr
+from .csr import Csr, Entries
 from .errors import ArgumentError, CountsFileError
 from .kernels.contract import Kernels
 from .kernels.registry import choose
 from .merging import check_mergeable, merge_provenance, merge_tables, merge_third_order
-from .relations import Next, Prefix, Relation, SameSequence, Window, relation_from_dict
-from .signature import Signature
+from .relation_table import RelationTable
+from .relations import Next, Prefix, Relation, SameSequence, relation_from_dict
 from .table import Table, table_of
 from .third_order import ThirdOrder, checked_focus
 from .token_strings import token_strings
 
 if TYPE_CHECKING:
-    import scipy.sparse
+    pass
 
 
 class Neighbour(NamedTuple):
@@ -41,30 +40,18 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Counts(Table):
-    """N[x, y] of one relation over a vocabulary of V tokens: a `Table`, and what was counted.
+class Counts(RelationTable):
+    """N[x, y] of one relation over a vocabulary of V tokens: a `RelationTable` that can be saved
+    and added up.
 
     Attributes:
-        relation: what was counted.
         boundaries: the rules by which sequences were cut.
-        unigram: int64 [V], how often each token was counted.
-        n_sequences: non-empty sequences.
-        label_count: int64 [V], for `Prefix`: samples with each label; see `n_out`.
-        third: for `Prefix` counted with `focus`; see `third_order`.
         provenance: where the counts come from: sources, backend, time, versions. Not compared.
-        token_strings: readable tokens [V]; see `with_tokens`.
-
-    Counts are multiplied by `weight_scale` (see `Window`).
+        relation, unigram, n_sequences, label_count, third, token_strings: see `RelationTable`.
     """
 
-    relation: Relation
     boundaries: Boundaries
-    unigram: NDArray[np.int64]
-    n_sequences: int
-    label_count: NDArray[np.int64] | None = None
-    third: ThirdOrder | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    token_strings: Sequence[str] | None = None
 
     @classmethod
     def from_arrays(
@@ -78,17 +65,21 @@ class Counts(Table):
         n_sequences: int,
         provenance: Mapping[str, Any] | None = None,
         kernels: Kernels | None = None,
+        label_count: NDArray[np.int64] | None = None,
     ) -> Counts:
         """Counts from canonical CSR arrays (for `SameSequence`, the upper triangle); the marginals
         are summed here, by `kernels` or those of the chosen backend. O(nnz).
 
         Raises:
+            ArgumentError: the relation is `Prefix`, and `label_count` is missing.
             CountOverflowError: the total is past 2^63 - 1.
         """
         kernels = choose().load() if kernels is None else kernels
         entries = Csr(indptr, indices, data, unigram.size)
         table = table_of(entries, kernels, isinstance(relation, SameSequence))
-        return cls.from_table(table, relation, boundaries, unigram, n_sequences, provenance)
+        return cls.from_table(
+            table, relation, boundaries, unigram, n_sequences, provenance, label_count
+        )
 
     @classmethod
     def from_table(
@@ -103,6 +94,8 @@ class Counts(Table):
         third: ThirdOrder | None = None,
     ) -> Counts:
         """As `from_arrays`, of entries wherever they are kept."""
+        if isinstance(relation, Prefix) and label_count is None:
+            raise ArgumentError("label_count: expected the samples of each label, got None")
         return cls(
             entries=table.entries,
             row_sum=table.row_sum,
@@ -116,47 +109,6 @@ class Counts(Table):
             third=third,
             provenance=provenance or {},
         )
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.unigram.size
-
-    @property
-    def n_in(self) -> NDArray[np.int64]:
-        """N_x^in, int64 [V], times `weight_scale`: samples (`Prefix`) or sequences
-        (`SameSequence`) that hold x; for pairs the row sums."""
-        if self.is_triangle:
-            return self.entries.diagonal()
-        return self.row_sum
-
-    @property
-    def n_out(self) -> NDArray[np.int64]:
-        """N_nu^out, int64 [V], times `weight_scale`: samples with label nu (`Prefix`); for pairs
-        the column sums; for `SameSequence` as `n_in`."""
-        if self.is_triangle:
-            return self.n_in
-        return self.column_sum if self.label_count is None else self.label_count
-
-    @property
-    def n_samples(self) -> int:
-        """N: positions with a token before them (`Prefix`), sequences (`SameSequence`), else the
-        total."""
-        return self.n_sequences if self.is_triangle else int(self.n_out.sum())
-
-    @property
-    def focus(self) -> tuple[int, ...]:
-        """The tokens that third-order counts are there for."""
-        return self.third.focus if self.third else ()
-
-    @property
-    def weight_scale(self) -> int:
-        return self.relation.weight_scale
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens counted."""
-        return int(self.unigram.sum())
 
     def __repr__(self) -> str:
         return (
@@ -187,8 +139,9 @@ class Counts(Table):
 
         Args:
             token: an id, or a string where strings are attached.
-            side: `"next"` reads the token's row, P(other | token) over the row; `"previous"` its
-                column.
+            side: `"next"` reads the token's row: what follows it, or for `Prefix` the labels of
+                the samples that hold it, over `n_in`; `"previous"` its column, over `n_out`. For
+                `SameSequence` both are the other tokens of its sequences.
 
         Raises:
             ArgumentError: a token outside the vocabulary, or a string that no token or several
@@ -199,7 +152,9 @@ class Counts(Table):
         k = integer("k", k, 1)
         token = self.token_id(token) if isinstance(token, str) else token
         ids, counts = self.row(token) if side == "next" else self.column(token)
-        support = counts.sum()
+        support = (self.n_in if side == "next" else self.n_out)[token]
+        if self.is_triangle:  # every sequence that holds the token holds it
+            ids, counts = ids[ids != token], counts[ids != token]
         order = np.lexsort((ids, -counts))[:k]
         strings = self.token_strings
         return [
@@ -239,107 +194,6 @@ class Counts(Table):
             MissingExtraError: a path was given, and `tokenizers` is not installed.
         """
         return replace(self, token_strings=token_strings(tokens, self.vocab_size))
-
-    # Signatures
-
-    def phi_next(self, min_support: int = 0) -> Signature:
-        """phi_s^next[s'] = P(next = s' | s) = N[s, s'] / sum N[s, :] (arXiv 2509.20124).
-
-        Tokens with support below `min_support` are dropped. Shares the counts' memory.
-
-        Raises:
-            ArgumentError: the counts are not of `Next()`.
-        """
-        self._require(Next, "phi_next")
-        return self._rows("phi_next", "next | token", min_support)
-
-    def psi_pre(self, min_support: int = 0) -> Signature:
-        """psi_s^pre[s'] = P(previous = s' | s) = N[s', s] / sum N[:, s] (arXiv 2509.20124).
-
-        O(nnz) time and memory: the counts are transposed.
-
-        Raises:
-            ArgumentError: the counts are not of `Next()`.
-        """
-        self._require(Next, "psi_pre")
-        return self._columns("psi_pre", "previous | token", min_support)
-
-    def phi_y(self, min_support: int = 0) -> Signature:
-        """phi_x^y[nu] = P(y = nu | x in X) = N[x, nu] / n_in[x] (arXiv 2509.20124).
-
-        Rows x [V], columns nu [V]. Shares the counts' memory.
-
-        Raises:
-            ArgumentError: the counts are not of `Prefix`.
-        """
-        self._require(Prefix, "phi_y")
-        return self._rows("phi_y", "label | token in prefix", min_support)
-
-    def psi_X(self, min_support: int = 0) -> Signature:
-        """psi_nu^X[x] = P(x in X | y = nu) = N[x, nu] / n_out[nu] (arXiv 2509.20124).
-
-        Rows nu [V], columns x [V]; a row sums to the mean size of its samples' sets. O(nnz) time
-        and memory: the counts are transposed.
-
-        Raises:
-            ArgumentError: the counts are not of `Prefix`.
-        """
-        self._require(Prefix, "psi_X")
-        return self._columns("psi_X", "token in prefix | label", min_support)
-
-    def phi_X(self, min_support: int = 0) -> Signature:
-        """phi_x^X[x'] = P(x' in X | x in X) = N[x, x'] / n_in[x] (arXiv 2509.20124).
-
-        Rows x [V], columns x' [V], of both halves; a row sums to the mean size of the sets that
-        hold x. O(nnz) time and memory.
-
-        Raises:
-            ArgumentError: the counts are not of `SameSequence()`.
-        """
-        self._require(SameSequence, "phi_X")
-        return self._signature(
-            "phi_X", "token in sequence | token", self.whole(), self.n_in, min_support
-        )
-
-    def third_order(self, token: int) -> scipy.sparse.csr_array:
-        """N_{x,nu,x'} of one token x of `focus`: int64 CSR [V, V], rows nu, columns x'.
-
-        Raises:
-            ArgumentError: a token that the counts were not made with as `focus`.
-        """
-        return scipy_csr(self._third("third_order").of(token))
-
-    def phi_X_given_y(self, token: int, min_support: int = 0) -> Signature:
-        """phi_x^{X|y}[nu, x'] = P(x' in X | x in X, y = nu) = N_{x,nu,x'} / N[x, nu] for one
-        token x of `focus` (arXiv 2509.20124). Rows nu [V], columns x' [V].
-
-        Raises:
-            ArgumentError: a token that the counts were not made with as `focus`.
-        """
-        rows = self._third("phi_X_given_y").of(token)
-        support = np.zeros(self.vocab_size, np.int64)
-        labels, counts = self.row(token)
-        support[labels] = counts
-        condition = f"token in prefix | {token} in prefix, label"
-        return self._signature("phi_X_given_y", condition, rows, support, min_support)
-
-    def row_conditional(self, min_support: int = 0) -> Signature:
-        """P(y | x) = N[x, y] / sum N[x, :]: for a window, the weighted share of y near x.
-
-        Raises:
-            ArgumentError: the counts are of sets, whose rows sum to no number of samples.
-        """
-        self._require_pairs("row_conditional")
-        return self._rows("row_conditional", "column | row", min_support)
-
-    def column_conditional(self, min_support: int = 0) -> Signature:
-        """P(x | y) = N[x, y] / sum N[:, y], one row for each y. O(nnz) time and memory.
-
-        Raises:
-            ArgumentError: the counts are of sets, whose columns sum to no number of samples.
-        """
-        self._require_pairs("column_conditional")
-        return self._columns("column_conditional", "row | column", min_support)
 
     # Handing on
 
@@ -515,55 +369,6 @@ class Counts(Table):
             arrays |= counts_file.table_arrays(self.third.table, "third.")
         return arrays
 
-    def _require(self, relation: type[Relation], method: str) -> None:
-        if not isinstance(self.relation, relation):
-            raise ArgumentError(
-                f"{method}(): expected counts of {relation.__name__}, got {self.relation!r}, "
-                f"which has {', '.join(f'{name}()' for name in _SIGNATURES[type(self.relation)])}"
-            )
-
-    def _require_pairs(self, method: str) -> None:
-        if isinstance(self.relation, (Prefix, SameSequence)):
-            raise ArgumentError(
-                f"{method}(): expected counts of Next or Window, got {self.relation!r}, "
-                f"which has {', '.join(f'{name}()' for name in _SIGNATURES[type(self.relation)])}"
-            )
-
-    def _third(self, method: str) -> ThirdOrder:
-        if self.third is None:
-            raise ArgumentError(
-                f"{method}(): expected counts made with focus=[tokens], got none: "
-                "count(tokens, Prefix(length), focus=[...])"
-            )
-        return self.third
-
-    def _rows(self, name: str, condition: str, min_support: int) -> Signature:
-        return self._signature(name, condition, self.whole(), self.n_in, min_support)
-
-    def _columns(self, name: str, condition: str, min_support: int) -> Signature:
-        return self._signature(name, condition, self.whole().transposed(), self.n_out, min_support)
-
-    def _signature(
-        self,
-        name: str,
-        condition: str,
-        rows: Csr,
-        support: NDArray[np.int64],
-        min_support: int,
-    ) -> Signature:
-        return conditional(
-            name, condition, rows, support, min_support, self.weight_scale, self.token_strings
-        )
-
-
-#: What counts of each relation can be turned into.
-_SIGNATURES: dict[type[Relation], tuple[str, ...]] = {
-    Next: ("phi_next", "psi_pre"),
-    Window: ("row_conditional", "column_conditional"),
-    Prefix: ("phi_y", "psi_X", "phi_X_given_y"),
-    SameSequence: ("phi_X",),
-}
-
 
 def _layout(rules: dict[str, Any]) -> Layout:
     """The arrays of a file of these rules; raises what `misread_as_damage` understands."""
@@ -574,5 +379,7 @@ def _layout(rules: dict[str, Any]) -> Layout:
         vectors["label_count"] = vocab_size
         if "focus" in rules:
             focus = checked_focus(rules["focus"], vocab_size)
+            if list(focus) != rules["focus"]:
+                raise ValueError(rules["focus"])
             tables["third."] = TableShape(len(focus) * vocab_size, vocab_size)
     return Layout(tables, vectors)

@@ -262,12 +262,22 @@ class LabelledCounts:
             raise CountsFileError(f"{path}: expected rules {counts._rules()}, got {rules}")
         if verify and not np.array_equal(counts.n_in, counts.labels.row_sum):
             raise CountsFileError(f"{path}: labels do not add up to n_in: damaged")
+        if verify and not counts._parts_fit():
+            raise CountsFileError(f"{path}: labels, pairs and samples contradict: damaged")
         return counts
 
     # Inside
 
     def with_provenance(self, provenance: Mapping[str, Any]) -> LabelledCounts:
         return replace(self, provenance=provenance)
+
+    def _parts_fit(self) -> bool:
+        """No label has more samples that hold a token than samples; a presence is its square."""
+        if self.incidence != "presence":
+            return bool((self.n_out >= 0).all())
+        labels = self.labels.entries.csr()
+        within_labels = bool((labels.stored <= self.n_out[labels.safe.indices]).all())
+        return within_labels and np.array_equal(self.n_in, self.pairs.entries.diagonal())
 
     def _rules(self) -> dict[str, Any]:
         """All that makes counts comparable, as the file's metadata holds it."""
@@ -308,5 +318,7 @@ def _layout(rules: dict[str, Any]) -> Layout:
     }
     if rules["focus"]:
         focus = checked_focus(rules["focus"], vocab_size)
+        if list(focus) != rules["focus"]:
+            raise ValueError(rules["focus"])
         tables["third."] = TableShape(len(focus) * vocab_size, n_labels)
     return Layout(tables, {"n_in": vocab_size, "n_out": n_labels})

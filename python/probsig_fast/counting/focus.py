@@ -112,8 +112,9 @@ def check_third_order(
     """
     dense = focus * vocab_size * n_labels
     entries = dense if additions is None else min(dense, additions)
-    needed = entries * ENTRY_BYTES + focus * vocab_size * 8 * 3
-    if needed > memory and additions is not None:
+    certain = focus * vocab_size * 8 * 3  # row pointers
+    needed = entries * ENTRY_BYTES + certain
+    if certain > memory or (needed > memory and additions is not None):
         raise MemoryLimitError(
             f"memory: expected room for third-order counts of {focus:,} tokens "
             f"(x {vocab_size:,} tokens x {n_labels:,} labels), up to {size_text(needed)}, "
