@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from probsig_fast.kernels.contract import Block, Chunk
+from probsig_fast.kernels.contract import Block, Chunk, Kernels, Room, Spans
 
 DTYPES = [np.uint16, np.uint32]
 dtypes = st.sampled_from(DTYPES)
@@ -41,6 +41,20 @@ def chunks(draw: st.DrawFn) -> Chunk:
         np.array([b for _, b in runs], np.int64),
         np.array([inside[t] + slack for t in range(vocab_size)], np.int64),
     )
+
+
+def span_sums(
+    kernels: Kernels,
+    parts: list[Spans],
+    columns: int,
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8] = RUNNING,
+    room: int = 100,
+) -> Block:
+    """The kernel's result, from a room of so many entries that holds others' numbers."""
+    memory = Room(np.full(room, -7, np.int32), np.full(room, -7, np.int64))
+    return kernels.span_sums(parts, columns, row_begin, row_end, cancel, memory)
 
 
 def check_block(block: Block, expected: Cells, rows: int) -> None:

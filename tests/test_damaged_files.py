@@ -381,8 +381,11 @@ USES_OF_SETS = {
 }
 
 
-@pytest.mark.parametrize("column", [V, 10**6, -1, -(10**6)])
-@pytest.mark.parametrize("kind", ["next", *USES_OF_SETS])
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [*(("next", column) for column in (V, 10**6, -1, -(10**6)))]
+    + [(kind, 10**6) for kind in USES_OF_SETS],
+)
 def test_a_damaged_column_id_is_an_error_wherever_it_is_used(
     kind: str, column: int, tmp_path: Path
 ) -> None:

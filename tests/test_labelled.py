@@ -112,7 +112,7 @@ def slices_of(tokens: int | None) -> Iterator[None]:
         yield
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     case=cases(),
     threads=st.integers(1, 3),

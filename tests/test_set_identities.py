@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import ARRAYS
 
@@ -15,6 +15,8 @@ import probsig_fast as ps
 
 V, Q = 6, 4
 INCIDENCES = ["presence", "multiplicity"]
+#: So many identities, on each backend: a few examples of each find what one identity misses.
+FEW = settings(max_examples=15)
 documents = st.lists(st.lists(st.integers(0, V - 1), max_size=10), max_size=7)
 samples = st.lists(
     st.tuples(st.lists(st.integers(0, V - 1), min_size=1, max_size=8), st.integers(0, Q - 1)),
@@ -62,6 +64,7 @@ def check_frechet(pairs: np.ndarray, single: np.ndarray, total: int) -> None:
 
 
 @by_incidence
+@FEW
 @given(samples=samples)
 def test_marginals(backend: str, incidence: str, samples: Samples) -> None:
     counts = labelled(samples, backend, incidence=incidence)
@@ -79,6 +82,7 @@ def test_marginals(backend: str, incidence: str, samples: Samples) -> None:
     assert (counts.n_out >= (by_label > 0).any(axis=0)).all()
 
 
+@FEW
 @given(samples=samples)
 def test_presence(backend: str, samples: Samples) -> None:
     counts = labelled(samples, backend, third_order=True)
@@ -102,6 +106,7 @@ def test_presence(backend: str, samples: Samples) -> None:
 
 
 @by_incidence
+@FEW
 @given(samples=samples)
 def test_third_order(backend: str, incidence: str, samples: Samples) -> None:
     counts = labelled(samples, backend, incidence=incidence, third_order=True)
@@ -124,6 +129,7 @@ def test_third_order(backend: str, incidence: str, samples: Samples) -> None:
 
 
 @by_incidence
+@FEW
 @given(samples=samples)
 def test_two_sides_of_one_table(backend: str, incidence: str, samples: Samples) -> None:
     counts = labelled(samples, backend, incidence=incidence)
@@ -134,6 +140,7 @@ def test_two_sides_of_one_table(backend: str, incidence: str, samples: Samples) 
 
 
 @by_incidence
+@FEW
 @given(samples=samples, permutation=st.permutations(range(V)), turned=st.permutations(range(Q)))
 def test_relabelling(
     backend: str, incidence: str, samples: Samples, permutation: list[int], turned: list[int]
@@ -154,6 +161,7 @@ def test_relabelling(
 
 
 @by_incidence
+@FEW
 @given(samples=samples, data=st.data())
 def test_order_does_not_matter(
     backend: str, incidence: str, samples: Samples, data: st.DataObject
@@ -163,6 +171,7 @@ def test_order_does_not_matter(
     assert labelled(shuffled, backend, **arguments) == labelled(samples, backend, **arguments)
 
 
+@FEW
 @given(samples=samples)
 def test_presence_is_multiplicity_where_nothing_repeats(backend: str, samples: Samples) -> None:
     once = [(sorted(set(X)), y) for X, y in samples]
@@ -176,6 +185,7 @@ def test_presence_is_multiplicity_where_nothing_repeats(backend: str, samples: S
         assert (mine.to_scipy() != theirs.to_scipy()).nnz == 0
 
 
+@FEW
 @given(samples=samples, data=st.data())
 def test_probabilities_of_shards_are_weighted_by_counts(
     backend: str, samples: Samples, data: st.DataObject
@@ -192,6 +202,7 @@ def test_probabilities_of_shards_are_weighted_by_counts(
 # Streams: SameSequence and Prefix
 
 
+@FEW
 @given(documents=documents)
 def test_same_sequence(backend: str, documents: list[list[int]]) -> None:
     counts = count(documents, ps.SameSequence(), backend)
@@ -209,6 +220,7 @@ def test_same_sequence(backend: str, documents: list[list[int]]) -> None:
     assert phi.to_scipy().toarray() * held[:, None] == pytest.approx(pairs)
 
 
+@FEW
 @given(documents=documents, data=st.data())
 def test_same_sequence_knows_no_order(
     backend: str, documents: list[list[int]], data: st.DataObject
@@ -223,6 +235,7 @@ def test_same_sequence_knows_no_order(
         assert (dense(again) == dense(counts)).all()
 
 
+@FEW
 @given(documents=documents, length=st.integers(1, 12))
 def test_prefix(backend: str, documents: list[list[int]], length: int) -> None:
     counts = count(documents, ps.Prefix(length), backend)
@@ -249,6 +262,7 @@ def test_prefix(backend: str, documents: list[list[int]], length: int) -> None:
     assert (psi.probabilities() <= 1).all()
 
 
+@FEW
 @given(documents=documents, length=st.integers(1, 12))
 def test_third_order_of_prefixes(backend: str, documents: list[list[int]], length: int) -> None:
     counts = count(documents, ps.Prefix(length), backend, focus=range(V))
@@ -269,6 +283,7 @@ def test_third_order_of_prefixes(backend: str, documents: list[list[int]], lengt
     assert (dense(without) == pairs).all()
 
 
+@FEW
 @given(documents=documents, length=st.integers(1, 5))
 def test_prefixes_are_labelled_data(backend: str, documents: list[list[int]], length: int) -> None:
     samples = [
@@ -293,6 +308,7 @@ def test_prefixes_are_labelled_data(backend: str, documents: list[list[int]], le
         assert (counts.third_order(x) != same.third_order(x)).nnz == 0
 
 
+@FEW
 @given(documents=documents)
 def test_sequences_are_labelled_data(backend: str, documents: list[list[int]]) -> None:
     counts = count(documents, ps.SameSequence(), backend)
@@ -306,6 +322,7 @@ def test_sequences_are_labelled_data(backend: str, documents: list[list[int]]) -
         assert (same.third_order(x).toarray()[0] == dense(counts)[x]).all()
 
 
+@FEW
 @given(documents=documents)
 def test_the_language_model_reduction(backend: str, documents: list[list[int]]) -> None:
     pairs, prefix = (count(documents, r, backend, focus=f) for r, f in (
@@ -338,6 +355,7 @@ def test_the_language_model_reduction(backend: str, documents: list[list[int]]) 
         assert third.sum() == pairs.row_sum[x]
 
 
+@FEW
 @given(documents=documents, length=st.integers(1, 11))
 def test_longer_prefixes_hold_more(backend: str, documents: list[list[int]], length: int) -> None:
     shorter, longer = (count(documents, ps.Prefix(n), backend) for n in (length, length + 1))
@@ -351,6 +369,7 @@ def test_longer_prefixes_hold_more(backend: str, documents: list[list[int]], len
     assert (dense(everything) == dense(count(documents, ps.Prefix(2**20), backend))).all()
 
 
+@FEW
 @given(documents=documents)
 def test_whole_prefixes_know_the_pairs_of_a_sequence(
     backend: str, documents: list[list[int]]
@@ -366,6 +385,7 @@ def test_whole_prefixes_know_the_pairs_of_a_sequence(
     assert (turned == prefix.T).all()  # reversing every document gives N'
 
 
+@FEW
 @given(
     documents=documents,
     relation=st.just(ps.SameSequence()) | st.builds(ps.Prefix, st.integers(1, 4)),
@@ -381,6 +401,7 @@ def test_relabelling_of_streams(
     assert (other.n_out[permutation] == counts.n_out).all()
 
 
+@FEW
 @given(
     documents=documents,
     relation=st.just(ps.SameSequence()) | st.builds(ps.Prefix, st.integers(1, 4)),
@@ -410,6 +431,7 @@ def test_shards_of_streams_add_exactly(
     assert whole + empty == empty + whole == whole
 
 
+@FEW
 @given(
     stream=st.lists(st.integers(0, V - 1), min_size=2, max_size=14),
     cut=st.integers(1, 13),

@@ -60,7 +60,7 @@ def fits(kind: tuple[Relation, list[int] | None], vocab_size: int) -> Any:
     return relation, None if focus is None else [x for x in focus if x < vocab_size]
 
 
-@settings(max_examples=120)
+@settings(max_examples=100)
 @given(
     case=cases(set_relations),
     threads=st.integers(1, 3),
@@ -97,7 +97,8 @@ def test_edge_streams(
     relation, focus = fits(kind, vocab_size)
     case = Case(np.array(tokens, np.uint16), [tokens], vocab_size, relation, rules, focus=focus)
     expected = case.expected()
-    for threads, chunk_tokens in zip(cycle((1, 2, 3)), chunk_sizes(len(tokens)), strict=False):
+    sizes = chunk_sizes(len(tokens))[::2]
+    for threads, chunk_tokens in zip(cycle((1, 2, 3)), sizes, strict=False):
         counts = case.count(backend=backend, threads=threads, chunk_tokens=chunk_tokens)
         check_counts(counts, expected)
 
@@ -126,12 +127,12 @@ def test_every_cut_position(
         case = Case(np.array(tokens, np.uint16), documents, 4, relation, rules, offsets, focus)
         expected = case.expected()
         by_cut = []
-        for chunk_tokens in (1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13):
+        for chunk_tokens in (1, 2, 3, 4, 5, 7, 11, 12):
             with ranges_of([None, 1, 5][chunk_tokens % 3]):
                 counts = case.count(backend=backend, threads=2, chunk_tokens=chunk_tokens)
             check_counts(counts, expected)
             by_cut.append(counts)
-        assert len({saved_bytes(counts, tmp_path) for counts in by_cut[::5]}) == 1
+        assert len({saved_bytes(counts, tmp_path) for counts in by_cut[::3]}) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

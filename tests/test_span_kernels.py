@@ -19,6 +19,7 @@ from kernel_support import (
     check_same,
     chunks,
     dtypes,
+    span_sums,
 )
 from numpy.typing import NDArray
 
@@ -77,7 +78,7 @@ def test_the_sums_of_prefix_spans(kernels: Kernels, chunk: Chunk, length: int) -
             expected.update((x, tokens[t]) for x, i in latest.items() if i < chunk.core)
     spans = kernels.prefix_spans(chunk, length, RUNNING)
     size = chunk.histogram.size
-    check_block(kernels.span_sums([spans], size, 0, size, RUNNING), expected, size)
+    check_block(span_sums(kernels, [spans], size, 0, size), expected, size)
 
 
 @given(chunk=chunks(), multiplicity=st.booleans())
@@ -138,7 +139,7 @@ def test_set_spans(kernels: Kernels, chunk: Chunk) -> None:
     tokens, _, starts, ends, histogram = chunk
     size = histogram.size
     sets = reference.sequence_sets(tokens, starts, ends, size, False, RUNNING)
-    block = kernels.span_sums([kernels.set_spans(sets, size)], size, 0, size, RUNNING)
+    block = span_sums(kernels, [kernels.set_spans(sets, size)], size, 0, size)
     check_block(block, triangle_of(sets), size)
 
 
@@ -156,7 +157,7 @@ def test_set_spans_of_many_sets(kernels: Kernels, dtype: Any, n_sets: int) -> No
         sets = reference.sequence_sets(*arguments)
         expected.update(triangle_of(sets))
         parts.append(kernels.set_spans(sets, size))
-    check_block(kernels.span_sums(parts, size, 0, size, RUNNING), expected, size)
+    check_block(span_sums(kernels, parts, size, 0, size), expected, size)
 
 
 # group_spans
@@ -183,7 +184,7 @@ def test_kernels_return_where_the_flag_is_set(kernels: Kernels) -> None:
     sets = kernels.sequence_sets(tokens, edges[:-1], edges[1:], 50, True, cancelled)
     assert isinstance(sets, Sets)
     spans = reference.prefix_spans(chunk, 5, RUNNING)
-    assert isinstance(kernels.span_sums([spans], 50, 0, 50, cancelled), Block)
+    assert isinstance(span_sums(kernels, [spans], 50, 0, 50, cancelled), Block)
 
 
 def test_inputs_are_not_written_to(kernels: Kernels) -> None:
@@ -198,3 +199,24 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
     kernels.sequence_sets(tokens, chunk.run_starts, chunk.run_ends, 40, True, RUNNING)
     kernels.group_spans(tokens[: len(spans.bounds)], spans.bounds, 40)
     assert all(map(np.array_equal, arrays, before))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["uint16", "uint32"])
+@pytest.mark.parametrize("n_sets", [511, 512, 700, 4_200])
+def test_pairs_of_tokens_in_many_sets(kernels: Kernels, dtype: Any, n_sets: int) -> None:
+    """Frequent tokens, which a backend may count otherwise, among rare ones."""
+    rng = np.random.default_rng(n_sets)
+    size = 400
+    often = rng.random(size) < 0.4
+    held = rng.random((n_sets, size)) < np.where(often, rng.random(size), 0.01)
+    held[:, [0, size - 1]] = True
+    indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+    sets = Sets(indptr, np.nonzero(held)[1].astype(dtype), np.empty(0, np.int64))
+    both = np.triu(held.astype(np.int64).T @ held)
+    spans = kernels.set_spans(sets, size)
+    for begin, end in ((0, size), (0, 1), (37, 38), (100, 333), (size - 1, size)):
+        block = span_sums(kernels, [spans, spans], size, begin, end)
+        rows, columns = np.nonzero(both[begin:end])
+        assert np.array_equal(block.indices, columns)
+        assert np.array_equal(block.data, 2 * both[begin:end][rows, columns])
+        assert np.array_equal(np.diff(block.indptr), np.count_nonzero(both[begin:end], axis=1))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_support import DTYPES, RUNNING, Cells, check_block, check_same, dtypes
+from kernel_support import DTYPES, Cells, check_block, check_same, dtypes, span_sums
 from numpy.typing import NDArray
 
 from probsig_fast.kernels import reference, registry
@@ -74,9 +74,9 @@ def test_span_sums(
     kernels: Kernels, case: tuple[list[Spans], int, int], data: st.DataObject
 ) -> None:
     parts, rows, columns = case
-    check_block(kernels.span_sums(parts, columns, 0, rows, RUNNING), sums_of(parts, 0, rows), rows)
+    check_block(span_sums(kernels, parts, columns, 0, rows), sums_of(parts, 0, rows), rows)
     begin, end = sorted(data.draw(st.tuples(*[st.integers(0, rows)] * 2)))
-    block = kernels.span_sums(parts, columns, begin, end, RUNNING)
+    block = span_sums(kernels, parts, columns, begin, end, room=data.draw(st.integers(0, 300)))
     check_block(block, sums_of(parts, begin, end), end - begin)
 
 
@@ -114,7 +114,7 @@ def test_big_weights(
 ) -> None:
     parts = [one_span([2], id_weights, [weight]) for weight in span_weights]
     for some in (parts, [one_span([2], id_weights, span_weights)]):
-        check_block(kernels.span_sums(some, columns, 0, 1, RUNNING), {(0, 2): total}, 1)
+        check_block(span_sums(kernels, some, columns, 0, 1), {(0, 2): total}, 1)
 
 
 def random_spans(
@@ -139,10 +139,10 @@ def test_span_sums_of_many_spans(kernels: Kernels, dtype: Any, columns: int) -> 
     plain = [random_spans(rng, rows, columns, dtype, (False, False)) for _ in range(3)]
     weighted = [random_spans(rng, rows, columns, dtype, (a, b)) for a in (0, 1) for b in (0, 1)]
     for parts in (plain, weighted):
-        expected = reference.span_sums(parts, columns, 0, rows, RUNNING)
-        check_same(kernels.span_sums(parts, columns, 0, rows, RUNNING), expected)
+        expected = span_sums(reference, parts, columns, 0, rows)
+        check_same(span_sums(kernels, parts, columns, 0, rows), expected)
         blocks = [
-            kernels.span_sums(parts, columns, begin, end, RUNNING)
+            span_sums(kernels, parts, columns, begin, end)
             for begin, end in pairwise([0, 1, 1, 40, rows])
         ]
         assert np.array_equal(np.concatenate([b.indices for b in blocks]), expected.indices)
@@ -158,8 +158,8 @@ def test_more_entries_than_foreseen(kernels: Kernels, columns: int) -> None:
     ids = np.arange(rows * length * 7, step=7) % columns
     bounds = np.arange(rows)[:, None] * length + [0, length]
     part = Spans(ids.astype(np.uint16), NONE, np.arange(rows + 1), bounds.astype(np.uint32), NONE)
-    arguments = [part], columns, 0, rows, RUNNING
-    check_same(kernels.span_sums(*arguments), reference.span_sums(*arguments))
+    arguments = [part], columns, 0, rows
+    check_same(span_sums(kernels, *arguments), span_sums(reference, *arguments))
 
 
 def test_span_sums_of_nothing(kernels: Kernels) -> None:
@@ -167,8 +167,8 @@ def test_span_sums_of_nothing(kernels: Kernels) -> None:
         np.empty(0, np.uint16), NONE, np.zeros(6, np.int64), np.empty((0, 2), np.uint32), NONE
     )
     for parts in ([empty], [empty] * 3):
-        check_block(kernels.span_sums(parts, 4, 0, 5, RUNNING), {}, 5)
-        check_block(kernels.span_sums(parts, 4, 2, 2, RUNNING), {}, 0)
+        check_block(span_sums(kernels, parts, 4, 0, 5), {}, 5)
+        check_block(span_sums(kernels, parts, 4, 2, 2), {}, 0)
 
 
 def test_inputs_are_not_written_to(kernels: Kernels) -> None:
@@ -177,7 +177,7 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
-    kernels.span_sums([spans], 300, 0, 50, RUNNING)
+    span_sums(kernels, [spans], 300, 0, 50)
     assert all(map(np.array_equal, arrays, before))
 
 
@@ -193,6 +193,6 @@ def test_a_long_sum_is_cancelled(backend: str, kernels: Kernels) -> None:
         timer = threading.Timer(0.3, cancel.fill, [1])
         timer.start()
         begin = time.perf_counter()
-        kernels.span_sums([spans], long, 0, 2, cancel)  # a minute at the least
+        span_sums(kernels, [spans], long, 0, 2, cancel)  # a minute at the least
         assert time.perf_counter() - begin < 15
         timer.join()

@@ -72,7 +72,7 @@ INITIAL: Mapping[str, float] = {
 
 #: What a reader of the table must know of a row, by its task.
 NOTES: Mapping[str, str] = {
-    "permuted": "by id: depends on the permutation; here 3a mod 10, THEORY's is of another",
+    "permuted": "by id: depends on the permutation; here 3a mod 10, the earlier one is not known",
     "random-table": "random-table: depends on the table; seeds 0 to 3 of it give loss 2.53 to 2.69,"
     " R(W^E, phi^y) 0.42 to 0.69",
 }

@@ -64,7 +64,7 @@ class Reproduction:
 
     def __str__(self) -> str:
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
-        title = f"{self.steps:,} steps, mean over {seeds}; in brackets: THEORY, section 3"
+        title = f"{self.steps:,} steps, mean over {seeds}; in brackets: an earlier reimplementation"
         tables = [*self._table(), *self._xor_table()]
         return "\n".join([title, "", *tables, "", *self._check_lines()])
 
@@ -117,7 +117,7 @@ class Reproduction:
 
     def _check_lines(self) -> list[str]:
         holding = sum(check.holds for check in self.checks)
-        lines = [f"{holding} of {len(self.checks)} assertions of THEORY, section 3 hold"]
+        lines = [f"{holding} of {len(self.checks)} assertions hold"]
         cells = [
             [
                 "  ok    " if check.holds else "  FAILED",
