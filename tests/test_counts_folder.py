@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from folder_support import RELATIONS, V, block_of, counted, kinds
+from folder_support import RELATIONS, V, block_of, counted, kinds, tokens
 from oracle import check_canonical, saved_bytes
 
 import probsig_fast as ps
 from probsig_fast import row_files
 from probsig_fast.counting import ranges
 from probsig_fast.csr import Csr
-from probsig_fast.errors import ArgumentError
+from probsig_fast.errors import ArgumentError, TokenRangeError
 from probsig_fast.kernels.contract import Block
 from probsig_fast.row_files import RowFiles
 
@@ -97,6 +97,19 @@ def test_counts_that_fit_leave_the_folder_empty(
     counts = counted(RELATIONS[0], work_dir=tmp_path)
     assert isinstance(counts.entries, Csr)
     assert not list(tmp_path.iterdir())
+
+
+@by_relation
+@pytest.mark.usefixtures("spilling")
+def test_a_count_that_fails_leaves_the_folder_empty(relation: Any, tmp_path: Path) -> None:
+    damaged = np.concatenate([tokens(), np.array([V], np.uint16)])
+    rules = {"vocab_size": V, "sequence_length": 20, "chunk_tokens": 500}
+    with pytest.raises(TokenRangeError, match=f"got id {V} at position {damaged.size - 1}"):
+        ps.count(damaged, relation, work_dir=tmp_path / "rows", **rules)
+    assert not list((tmp_path / "rows").iterdir())
+    again = ps.count(damaged[:-1], relation, work_dir=tmp_path / "rows", **rules)
+    assert list((tmp_path / "rows").glob("rows-*"))
+    assert again == counted(relation, work_dir=tmp_path / "other")
 
 
 @pytest.mark.usefixtures("spilling")

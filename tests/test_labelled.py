@@ -172,7 +172,7 @@ def case_of(kind: dict[str, Any], samples: slice = slice(None)) -> Case:
 def test_every_slice(backend: str, kind: dict[str, Any], threads: int) -> None:
     case = case_of(kind)
     expected = case.expected()
-    for tokens in range(1, 16):
+    for tokens in (1, 2, 3, 4, 6, 9, 13):
         with slices_of(tokens):
             check_labelled(case.count(backend=backend, threads=threads), expected)
 
@@ -210,8 +210,8 @@ def test_sizes_around_16_bits(backend: str, size: int) -> None:
 
 def test_a_dataset_like_the_reference(backend: str, tmp_path: Path) -> None:
     random = np.random.default_rng(5)
-    rows = random.zipf(1.5, (3_000, 12)).clip(max=400) - 1
-    y = random.integers(0, 30, 3_000)
+    rows = random.zipf(1.5, (1_500, 12)).clip(max=400) - 1
+    y = random.integers(0, 30, 1_500)
     for incidence in INCIDENCES:
         arguments: dict[str, Any] = {
             "vocab_size": 400,
@@ -220,7 +220,7 @@ def test_a_dataset_like_the_reference(backend: str, tmp_path: Path) -> None:
             "focus": [0, 7, 399],
         }
         reference = ps.count_labelled(rows, y, backend="reference", **arguments)
-        with slices_of(5_000):
+        with slices_of(4_000):
             counts = ps.count_labelled(rows, y, backend=backend, threads=2, **arguments)
         assert counts == reference
         assert saved_bytes(counts, tmp_path) == saved_bytes(reference, tmp_path)

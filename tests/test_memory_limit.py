@@ -171,3 +171,12 @@ def test_a_work_dir_that_is_no_path() -> None:
     message = "work_dir: expected the path of a folder, got int 5"
     with pytest.raises(ArgumentTypeError, match=f"^{re.escape(message)}$"):
         counted(RELATIONS[0], work_dir=5)
+
+
+@pytest.mark.parametrize("name", ["memory", "work_dir"])
+@pytest.mark.parametrize("relation", [None, ps.Window(3)])
+def test_pairs_are_kept_in_memory(name: str, relation: Any, tmp_path: Path) -> None:
+    given = {"memory": "4GB", "work_dir": tmp_path / "new"}[name]
+    with pytest.raises(ArgumentError, match=rf"^{name}: expected with Prefix\(\.\.\.\) or Same"):
+        ps.count(np.arange(5), relation, vocab_size=5, **{name: given})
+    assert not (tmp_path / "new").exists()

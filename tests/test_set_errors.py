@@ -508,3 +508,14 @@ def test_files_of_another_kind(tmp_path: Path) -> None:
         f"{pairs}: expected labelled counts, got counts of a relation: open it with Counts.load",
     ):
         ps.LabelledCounts.load(pairs)
+
+
+def test_counts_of_prefixes_need_the_samples_of_each_label() -> None:
+    counts = ps.count(TOKENS, ps.Prefix(2), vocab_size=V)
+    arrays = (counts.indptr, counts.indices, counts.data, counts.unigram, counts.n_sequences)
+    with raises(ArgumentError, "label_count: expected the samples of each label, got None"):
+        ps.Counts.from_arrays(counts.relation, counts.boundaries, *arrays)
+    again = ps.Counts.from_arrays(
+        counts.relation, counts.boundaries, *arrays, label_count=counts.label_count
+    )
+    assert again == counts

@@ -257,8 +257,8 @@ def zipfian(size: int, vocab_size: int) -> np.ndarray:
     return random.choice(vocab_size, size, p=weights / weights.sum()).astype(np.uint16)
 
 
-TOKENS = zipfian(60_000, vocab_size=4_000)
-ZIPFIAN: dict[str, Any] = {"vocab_size": 4_000, "eos": 0, "sequence_length": 20}
+TOKENS = zipfian(30_000, vocab_size=8_000)
+ZIPFIAN: dict[str, Any] = {"vocab_size": 8_000, "eos": 0, "sequence_length": 20}
 
 
 @cache
@@ -379,6 +379,27 @@ def test_signature_of_sequences(backend: str, documents: list[list[int]], least:
     check_signature(counts.phi_X(), "phi_X", dict(pairs), dict(held), (6, 6))
     few = counts.phi_X(min_support=least)
     assert few.tokens.tolist() == sorted(x for x in held if held[x] >= least)
+
+
+@given(documents=documents, length=st.integers(1, 5))
+def test_top_is_of_the_signatures(backend: str, documents: list[list[int]], length: int) -> None:
+    prefix = ps.count(documents, ps.Prefix(length), vocab_size=6, backend=backend)
+    same = ps.count(documents, ps.SameSequence(), vocab_size=6, backend=backend)
+    for token in range(6):
+        assert lines(prefix, token, "next") == best(prefix.phi_y(), token)
+        assert lines(prefix, token, "previous") == best(prefix.psi_X(), token)
+        others = [line for line in best(same.phi_X(), token) if line[0] != token]
+        assert lines(same, token, "next") == lines(same, token, "previous") == others
+
+
+def lines(counts: ps.Counts, token: int, side: Any) -> list[tuple[int, float]]:
+    return [(line.token, line.probability) for line in counts.top(token, k=9, side=side)]
+
+
+def best(signature: ps.Signature, token: int) -> list[tuple[int, float]]:
+    """The row, the largest first; ties: the lower id first."""
+    ids, probabilities = (array.tolist() for array in signature.row(token))
+    return sorted(zip(ids, probabilities, strict=True), key=lambda line: (-line[1], line[0]))
 
 
 def test_strings_and_progress(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..budget import memory_budget
 from ..counts import Counts
-from ..errors import EosNeverOccursWarning
+from ..errors import ArgumentError, EosNeverOccursWarning
 from ..pool import WorkerPool, thread_count
 from ..relations import Next, Prefix, Relation, SameSequence
 from ..row_files import RowFiles, checked_work_dir
@@ -108,10 +108,17 @@ def count(
         focus,
         threads,
     )
+    for_sets = isinstance(relation, (Prefix, SameSequence))
+    for name, given in (("memory", memory), ("work_dir", work_dir)):
+        if given is not None and not for_sets:
+            raise ArgumentError(
+                f"{name}: expected with Prefix(...) or SameSequence() only, as other counts are "
+                f"kept in memory, got {relation!r}"
+            )
     budget, folder = memory_budget(memory), checked_work_dir(work_dir)
     started = time.perf_counter()
     with WorkerPool(threads) as pool, progress_bar(job.source.total, "tok", progress) as advance:
-        if isinstance(relation, (Prefix, SameSequence)):
+        if for_sets:
             table, third, tally = count_sets(job, pool, advance, budget, folder)
         else:
             table, tally = count_pairs(job, pool, advance)

@@ -112,6 +112,11 @@ class RangeSums:
         entries = joined.csr(self._columns) if self._files is None else self._files.finished()
         return marginals.table(entries, self._is_triangle)
 
+    def discard(self) -> None:
+        """Delete what was written, so that the folder can be used again."""
+        if self._files is not None:
+            self._files.remove()
+
     def _summed(
         self, growth: float, last: bool = False
     ) -> Iterator[tuple[Block, PieceSums | None]]:

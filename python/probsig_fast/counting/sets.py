@@ -46,14 +46,18 @@ def count_sets(
         spans = _spans(job, scanned, pool.cancel)
         return scanned, spans, _restricted(job, owned, focus, pool.cancel) if focus else []
 
-    for scanned, spans, restricted in pool.map(work, job.slices()):
-        tally.add(scanned)
-        sums.add(spans, (job.source.total or tally.n_read) / max(tally.n_read, 1))
-        if focus:
-            focus.add(restricted)
-        advance(scanned.chunk.core)
-        del scanned, spans, restricted  # else they would live until the next result is there
-    return sums.table(), focus.result() if focus else None, tally
+    try:
+        for scanned, spans, restricted in pool.map(work, job.slices()):
+            tally.add(scanned)
+            sums.add(spans, (job.source.total or tally.n_read) / max(tally.n_read, 1))
+            if focus:
+                focus.add(restricted)
+            advance(scanned.chunk.core)
+            del scanned, spans, restricted  # else they would live until the next result is there
+        return sums.table(), focus.result() if focus else None, tally
+    except BaseException:
+        sums.discard()
+        raise
 
 
 def _restricted(job: Job, owned: Slice, focus: FocusSums, cancel: NDArray[np.uint8]) -> list[Spans]:
