@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..arguments import integer
 from ..errors import ArgumentError
 from . import any_counts, output
 from .token_argument import find_token, read_strings
@@ -137,10 +136,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _of_relation(counts: Counts, token: int, k: int, name: str | None) -> _Answer:
     sides = _SIDES[counts.relation.name]
     name = _checked_side(name, list(sides), output.show_relation(counts))
-    side, k = sides[name], integer("k", k, 1)
-    # One more, as a token stands in every sequence that holds it, which tells nothing.
-    found = counts.top(token, k + counts.is_triangle, "next" if side.is_row else "previous")
-    others = [each for each in found if not (counts.is_triangle and each.token == token)]
+    side = sides[name]
+    lines = counts.top(token, k, "next" if side.is_row else "previous")
     support = int((counts.n_in if side.is_row else counts.n_out)[token])
     occurrences, scale = int(counts.unigram[token]), counts.weight_scale
     return _Answer(
@@ -148,7 +145,7 @@ def _of_relation(counts: Counts, token: int, k: int, name: str | None) -> _Answe
         f"{occurrences:,} occurrences, {_count(support, scale)} {side.support}",
         output.show_relation(counts),
         f"P({side.condition})",
-        [each._replace(probability=each.count / support) for each in others[:k]],
+        lines,
         {"occurrences": occurrences, "support": support, "weight_scale": scale},
         weight_scale=scale,
     )
