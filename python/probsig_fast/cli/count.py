@@ -88,7 +88,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     relation = relation_options.relation_of(arguments)
-    folder = output.is_folder(arguments.out)
+    folder, of_sets = output.is_folder(arguments.out), relation.name in relation_options.OF_SETS
     if folder and arguments.work_dir is not None:
         arguments.parser.error(
             "--work-dir goes with --out FILE.safetensors: row ranges are made in --out FOLDER"
@@ -110,7 +110,8 @@ def run(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         chunk_tokens=arguments.chunk_tokens,
         memory=arguments.memory,
-        work_dir=arguments.out if folder else arguments.work_dir,
+        # Counts of sets are made where they will be; others are written there from memory.
+        work_dir=arguments.out if folder and of_sets else arguments.work_dir,
         focus=arguments.focus,
         progress=arguments.progress,
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..relations import Relation, Weighting
 
-NAMES = ("next", "window", "prefix", "same-sequence")
+OF_SETS = ("prefix", "same-sequence")
+NAMES = ("next", "window", *OF_SETS)
 
 #: Options that mean nothing with other relations, where to ignore one would hide a slip.
 _GOES_WITH = {
@@ -18,8 +19,8 @@ _GOES_WITH = {
     "direction": ("window",),
     "length": ("prefix",),
     "focus": ("prefix",),
-    "memory": ("prefix", "same-sequence"),
-    "work_dir": ("prefix", "same-sequence"),
+    "memory": OF_SETS,
+    "work_dir": OF_SETS,
 }
 
 
