@@ -34,14 +34,11 @@ _notes: list[str] = []
 def timed(benchmark: Any) -> Callable[..., Any]:
     """`timed(group, contender, unit, work, function)`: one timed call, remembered."""
 
-    def run(
-        group: str, contender: str, unit: str, work: float | None, function: Callable[[], Any]
-    ) -> Any:
+    def run(group: str, contender: str, unit: str, work: float, function: Callable[[], Any]) -> Any:
         benchmark.group = group
         result = benchmark.pedantic(function, rounds=1)
         _seconds[group][contender].append(benchmark.stats.stats.min)
-        if work is not None:  # else what an earlier round said
-            _work[group] = (unit, work)
+        _work[group] = (unit, work)
         return result
 
     return run

@@ -1,14 +1,8 @@
-"""`count_labelled` and `LabelledCounts` against the oracle, by every way to the same counts."""
+"""`count_labelled` and `LabelledCounts` against the oracle."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import pickle
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import cycle
@@ -20,96 +14,35 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelled_cases import (
+    INCIDENCES,
+    TYPES,
+    Case,
+    Q,
+    V,
+    X,
+    Y,
+    by_kind,
+    case_of,
+    cases,
+    slices_of,
+)
 from oracle import (
     Cells,
-    ExpectedLabelled,
     check_labelled,
     expect_labelled,
     saved_bytes,
 )
 
 import probsig_fast as ps
-from probsig_fast.counting import labelled, ranges
+from probsig_fast.counting import labelled
 from probsig_fast.errors import (
     ArgumentError,
     ArgumentTypeError,
     CountOverflowError,
-    MergeError,
 )
 from probsig_fast.kernels import registry
 from probsig_fast.sources import arrays
-
-INCIDENCES = ["presence", "multiplicity"]
-TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
-incidences = st.sampled_from(INCIDENCES)
-
-
-@dataclass
-class Case:
-    """Samples as lists, and how they are to be counted."""
-
-    X: list[list[int]]
-    y: list[int]
-    vocab_size: int
-    n_labels: int
-    arguments: dict[str, Any]
-
-    def count(self, X: Any = None, y: Any = None, **arguments: Any) -> ps.LabelledCounts:
-        return ps.count_labelled(
-            self.X if X is None else X,
-            self.y if y is None else y,
-            vocab_size=self.vocab_size,
-            n_labels=self.n_labels,
-            **self.arguments,
-            **arguments,
-        )
-
-    def expected(self) -> ExpectedLabelled:
-        focus = self.arguments.get("focus") or ()
-        if self.arguments.get("third_order") and not focus:
-            focus = range(self.vocab_size)
-        return expect_labelled(
-            self.X,
-            self.y,
-            self.vocab_size,
-            self.n_labels,
-            self.arguments.get("incidence", "presence"),
-            focus,
-        )
-
-
-@st.composite
-def cases(draw: st.DrawFn, width: int | None = None) -> Case:
-    """Ragged samples, or all of `width` tokens."""
-    vocab_size, n_labels = draw(st.integers(1, 6)), draw(st.integers(1, 4))
-    token = st.integers(0, vocab_size - 1)
-    sequence = st.lists(token, min_size=width or 1, max_size=width or 8)
-    X = draw(st.lists(sequence, max_size=9))
-    y = [draw(st.integers(0, n_labels - 1)) for _ in X]
-    order = draw(
-        st.sampled_from([{}, {"third_order": True}, {"third_order": False}])
-        | st.builds(dict, focus=st.lists(token, min_size=1, max_size=4))
-    )
-    return Case(X, y, vocab_size, n_labels, {"incidence": draw(incidences), **order})
-
-
-@contextmanager
-def slices_of(tokens: int | None) -> Iterator[None]:
-    """Slices of about so many tokens, each a batch, and small row ranges; None: all in one go."""
-    if tokens is None:
-        yield
-        return
-
-    class Small(labelled._Sums):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.chunk_tokens = tokens
-
-    with (
-        mock.patch.multiple(ranges, _BATCH_SHARE=0.0, _RANGE_ENTRIES=3),
-        mock.patch.object(labelled, "_Sums", Small),
-    ):
-        yield
 
 
 @settings(max_examples=80)
@@ -148,23 +81,6 @@ def test_rows(backend: str, case: Case, tokens: int | None, dtype: str, label_dt
     with slices_of(tokens):
         counts = case.count(X, np.array(case.y, label_dtype), backend=backend, threads=2)
     check_labelled(counts, case.expected())
-
-
-#: Tokens repeat in a sequence, one label has no sample, one token stands nowhere.
-X = [[0, 1, 1], [2], [0, 0, 0, 3], [1, 2, 3, 0], [3, 3]]
-Y = [0, 2, 2, 0, 3]
-V, Q = 5, 4
-KINDS: dict[str, dict[str, Any]] = {
-    "presence": {},
-    "multiplicity": {"incidence": "multiplicity"},
-    "third": {"third_order": True},
-    "focus": {"incidence": "multiplicity", "focus": [3, 0]},
-}
-by_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-
-
-def case_of(kind: dict[str, Any], samples: slice = slice(None)) -> Case:
-    return Case(X[samples], Y[samples], V, Q, kind)
 
 
 @by_kind
@@ -273,151 +189,6 @@ def test_nothing() -> None:
         check_labelled(counts, expect_labelled([], [], 3, 2, focus=range(3)))
         for signature in (counts.phi_y(), counts.psi_X(), counts.phi_X(), counts.phi_X_given_y(2)):
             assert signature.tokens.size == 0
-
-
-# By every way
-
-
-@by_kind
-@pytest.mark.parametrize(
-    "way",
-    [
-        lambda counts, path: ps.LabelledCounts.load(counts.save(path)),
-        lambda counts, path: ps.LabelledCounts.load(counts.save(path), verify=True),
-        lambda counts, path: pickle.loads(pickle.dumps(counts)),
-        lambda counts, path: pickle.loads(pickle.dumps(ps.LabelledCounts.load(counts.save(path)))),
-        lambda counts, path: copy.deepcopy(counts),
-        lambda counts, path: ps.LabelledCounts.merge([counts]),
-        lambda counts, path: counts.with_provenance({}),
-    ],
-    ids=["loaded", "verified", "pickled", "pickled-map", "copied", "merged", "provenance"],
-)
-def test_every_way_to_the_same_counts(kind: dict[str, Any], way: Any, tmp_path: Path) -> None:
-    case = case_of(kind)
-    counts = case.count()
-    other = way(counts, tmp_path / "c.safetensors")
-    check_labelled(other, case.expected())
-    assert other == counts
-    assert repr(other) == repr(counts)
-
-
-@by_kind
-def test_the_same_counts_are_the_same_bytes(
-    backend: str, kind: dict[str, Any], tmp_path: Path
-) -> None:
-    case = case_of(kind)
-    first, second = case_of(kind, slice(0, 2)).count(), case_of(kind, slice(2, None)).count()
-    nothing = case_of(kind, slice(0, 0)).count()
-    expected = saved_bytes(case.count(backend="reference", threads=1), tmp_path)
-    with slices_of(2):
-        sliced = case.count(backend=backend, threads=3)
-    for counts in (
-        case.count(backend=backend, threads=2, memory="17 MB"),
-        sliced,
-        case.count(np.array(X[3:4])[:, ::1], Y[3:4]) + case_of(kind, slice(0, 3)).count()
-        + case_of(kind, slice(4, 5)).count(),
-        first + second,
-        second + first,
-        nothing + first + nothing + second,
-        ps.LabelledCounts.merge([second, nothing, first], backend=backend),
-    ):  # fmt: skip
-        check_labelled(counts, case.expected())
-        assert saved_bytes(counts, tmp_path) == expected
-
-
-@given(case=cases(), data=st.data())
-def test_shards_add_up(backend: str, case: Case, data: st.DataObject) -> None:
-    shard = [data.draw(st.integers(0, 2)) for _ in case.X]
-    parts = []
-    for number in range(3):
-        mine = [i for i, each in enumerate(shard) if each == number]
-        part = dataclasses.replace(case, X=[case.X[i] for i in mine], y=[case.y[i] for i in mine])
-        parts.append(part.count(backend=backend))
-    whole = case.count(backend=backend)
-    assert parts[0] + parts[1] + parts[2] == parts[2] + (parts[1] + parts[0]) == whole
-    merged = ps.LabelledCounts.merge(parts, backend=backend)
-    assert merged == whole
-    check_labelled(merged, case.expected())
-
-
-def test_provenance(tmp_path: Path) -> None:
-    counts = case_of({}).count(backend="reference", threads=2)
-    assert counts.provenance["sources"] == [{"name": "X", "samples": 5}]
-    assert (counts.provenance["backend"], counts.provenance["threads"]) == ("reference", 2)
-    assert counts.provenance["seconds"] >= 0
-    loaded = ps.LabelledCounts.load(counts.save(tmp_path / "c.safetensors"))
-    assert loaded.provenance == counts.provenance
-    assert len((counts + counts + counts).provenance["merged"]) == 3
-
-
-def test_equality_needs_the_same_rules_and_arrays() -> None:
-    counts = case_of({}).count()
-    assert counts == case_of({}).count(threads=1)
-    assert counts != case_of({"incidence": "multiplicity"}).count()
-    assert counts != case_of({"third_order": True}).count()
-    assert case_of({"focus": [1]}).count() != case_of({"focus": [2]}).count()
-    assert counts != Case(X, Y, V + 1, Q, {}).count()
-    assert counts != Case(X, Y, V, Q + 1, {}).count()
-    assert counts != Case(X, [0, *Y[1:4], 2], V, Q, {}).count()
-    assert counts != ps.count(X, ps.SameSequence(), vocab_size=V)
-    assert ps.count(X, ps.SameSequence(), vocab_size=V) != counts
-    # No token repeats: multiplicities are ones, but mean something else.
-    once = [Case([[0, 1]], [0], V, Q, {"incidence": each}).count() for each in INCIDENCES]
-    assert once[0] != once[1]
-    assert (once[0].pairs.data == once[1].pairs.data).all()
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(counts)
-
-
-def test_counts_cannot_be_changed(tmp_path: Path) -> None:
-    counted = case_of({"third_order": True}).count()
-    loaded = ps.LabelledCounts.load(counted.save(tmp_path / "c.safetensors"))
-    for counts in (counted, loaded, pickle.loads(pickle.dumps(counted))):
-        for name in ("labels", "pairs", "n_in", "n_out", "incidence", "third", "n_samples"):
-            with pytest.raises(dataclasses.FrozenInstanceError):
-                setattr(counts, name, getattr(counts, name))
-        for array in (counts.n_in, counts.n_out, counts.labels.data, counts.pairs.row_sum):
-            with pytest.raises(ValueError, match="read-only"):
-                array[0] = 1
-        assert counts == counted
-
-
-def test_repr() -> None:
-    assert repr(case_of({"focus": [3, 0, 3]}).count()) == (
-        "LabelledCounts(vocab_size=5, n_labels=4, samples=5, incidence='presence', "
-        "token-label pairs=8, token pairs=10, focus=2 tokens)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        (Case(X, Y, V + 1, Q, {}), "vocab_size: expected 5 throughout, as in the first counts, "
-         "got 6 in number 2"),
-        (Case(X, Y, V, Q + 1, {}), "n_labels: expected 4 throughout"),
-        (Case(X, Y, V, Q, {"incidence": "multiplicity"}), "incidence: expected presence "),
-        (Case(X, Y, V, Q, {"focus": [1]}), "focus: expected [] throughout"),
-    ],
-    ids=["vocab_size", "n_labels", "incidence", "focus"],
-)  # fmt: skip
-def test_counts_of_other_rules_do_not_add(other: Case, message: str) -> None:
-    with pytest.raises(MergeError, match=f"^{re.escape(message)}"):
-        case_of({}).count() + other.count()
-
-
-def test_other_things_do_not_add() -> None:
-    counts = case_of({}).count()
-    with pytest.raises(TypeError, match="unsupported operand"):
-        counts + 1
-    stream = ps.count(X, ps.SameSequence(), vocab_size=V)
-    with pytest.raises(TypeError, match="unsupported operand"):
-        counts + stream
-    with pytest.raises(ArgumentTypeError, match=r"^counts: expected LabelledCounts, got Counts$"):
-        ps.LabelledCounts.merge([counts, stream])
-    with pytest.raises(ArgumentTypeError, match=r"^counts: expected Counts, got LabelledCounts$"):
-        ps.Counts.merge([stream, counts])
-    with pytest.raises(ArgumentError, match=r"^counts: expected at least one, got none$"):
-        ps.LabelledCounts.merge([])
 
 
 # Reading

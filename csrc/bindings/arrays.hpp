@@ -123,9 +123,10 @@ inline py::tuple to_tuple(GroupedSpans&& spans) {
   return py::make_tuple(std::move(memory), to_numpy_as<std::uint32_t>(std::move(spans.bounds)));
 }
 
-// Where spans lie is checked here, O(spans); ids are the caller's to keep below the columns.
+// Row pointers are checked for the rows asked for: a sum is made of many row ranges. Ids are the
+// caller's to keep below the columns.
 template <class Id>
-SpansView<Id> as_spans(const py::array& ids, const py::array& id_weights, const py::array& indptr,
+SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::array& ids, const py::array& id_weights, const py::array& indptr,
                        const py::array& bounds, const py::array& span_weights,
                        const py::array& head_ids, const py::array& head_bits) {
   SpansView<Id> spans{as_span<Id>(ids, "ids"), as_span<std::int64_t>(id_weights, "id_weights"),
@@ -137,7 +138,11 @@ SpansView<Id> as_spans(const py::array& ids, const py::array& id_weights, const 
   if (heads.bits.size != heads.groups() * kLanes * heads.words()) {
     throw py::value_error("head_ids, head_bits: expected whole groups of heads");
   }
-  check_rows(spans.indptr, spans.bounds.size, spans.bounds.size);
+  if (row_begin < 0 || row_end < row_begin || row_end >= spans.indptr.size) {
+    throw py::value_error("row_begin, row_end: expected within the rows of every part");
+  }
+  check_rows({spans.indptr.data + row_begin, row_end - row_begin + 1}, spans.bounds.size,
+             spans.bounds.size);
   if ((spans.id_weights.size != 0 && spans.id_weights.size != spans.ids.size) ||
       (spans.span_weights.size != 0 && spans.span_weights.size != spans.bounds.size)) {
     throw py::value_error("id_weights, span_weights: expected one for each, or none");

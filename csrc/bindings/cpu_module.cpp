@@ -130,14 +130,12 @@ py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t co
                          std::int64_t row_begin, std::int64_t row_end, const py::array& cancel,
                          py::array indices_room, py::array data_room) {
   std::vector<SpansView<Id>> parts;
-  for (const auto& each : arrays) parts.push_back(std::apply(as_spans<Id>, each));
+  for (const auto& [ids, id_weights, indptr, bounds, span_weights, head_ids, head_bits] : arrays) {
+    parts.push_back(as_spans<Id>(row_begin, row_end, ids, id_weights, indptr, bounds, span_weights,
+                                 head_ids, head_bits));
+  }
   if (parts.empty()) throw py::value_error("parts: expected at least one");
   if (columns < 1) throw py::value_error("columns: expected at least 1");
-  for (const auto& part : parts) {
-    if (row_begin < 0 || row_end < row_begin || row_end >= part.indptr.size) {
-      throw py::value_error("row_begin, row_end: expected within the rows of every part");
-    }
-  }
   const auto flag = as_flag(cancel);
   BlockBuilder block(row_end - row_begin);
   block.indices.borrow(as_room<std::int32_t>(indices_room, "indices_room"), indices_room.size());

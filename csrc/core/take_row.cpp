@@ -54,13 +54,25 @@ __attribute__((target("avx512f"))) std::int64_t take_avx512(std::uint32_t* sums,
 }
 #endif
 
+bool has_compress() {
+#if defined(PROBSIG_X86_VECTORS)
+  static const bool has = __builtin_cpu_supports("avx512f");
+  return has;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
+
+// On an EPYC of family 26 listing costs an addition one nanosecond, as much as a look at sixteen
+// columns at once, or at one or two by themselves.
+std::int64_t dense_from(std::int64_t columns) { return has_compress() ? columns / 8 : columns; }
 
 std::int64_t take_row(std::uint32_t* sums, std::int64_t columns, std::int32_t* indices,
                       std::int64_t* data) {
 #if defined(PROBSIG_X86_VECTORS)
-  static const bool has_compress = __builtin_cpu_supports("avx512f");
-  if (has_compress) return take_avx512(sums, columns, indices, data);
+  if (has_compress()) return take_avx512(sums, columns, indices, data);
 #endif
   return take_plain(sums, 0, columns, indices, data);
 }

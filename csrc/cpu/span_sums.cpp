@@ -8,6 +8,7 @@
 
 #include "core/prefetch.hpp"
 #include "core/row_accumulator.hpp"
+#include "core/take_row.hpp"
 #include "spans.hpp"
 
 namespace probsig {
@@ -15,9 +16,6 @@ namespace {
 
 // Spans asked for ahead of the one being summed: they lie anywhere in the ids.
 constexpr std::int64_t kAhead = 8;
-// A row of more additions than a so-manieth of the columns is summed without a list of what it
-// touched: that costs more than a look at every column, already here.
-constexpr std::int64_t kDense = 2;
 
 // The spans of one row in one part.
 template <class Id>
@@ -89,7 +87,11 @@ template <class Id, class Count>
 class SpanSummer {
  public:
   SpanSummer(const std::vector<SpansView<Id>>& parts, std::int64_t columns, CancelFlag cancel)
-      : parts_(parts), columns_(columns), cancel_(cancel), sums_(columns) {}
+      : parts_(parts),
+        columns_(columns),
+        dense_from_(dense_from(columns)),
+        cancel_(cancel),
+        sums_(columns) {}
 
   void run(std::int64_t row_begin, const std::vector<std::int64_t>& additions,
            BlockBuilder& block) {
@@ -97,7 +99,7 @@ class SpanSummer {
     std::int64_t row = row_begin;
     for (const std::int64_t each : additions) {
       if (cancel_.set()) break;
-      if (each > columns_ / kDense) {
+      if (each > dense_from_) {
         add_row(row, [this](Id column, Count value) { sums_.add_dense(column, value); });
         sums_.emit_dense(block, each);
       } else {
@@ -148,6 +150,7 @@ class SpanSummer {
 
   const std::vector<SpansView<Id>>& parts_;
   std::int64_t columns_;
+  std::int64_t dense_from_;
   CancelFlag cancel_;
   RowAccumulator<Count> sums_;
   std::vector<std::uint64_t> own_;     // the bits of the row

@@ -30,7 +30,7 @@ from ..table import Marginals, PieceSums, Table
 #: Bytes of an entry as kernels give it, and as a file keeps it.
 ENTRY_BYTES = 12
 #: The share of the memory that a batch of spans may take; half is for the counts.
-_BATCH_SHARE = 0.3
+_BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
 #: Entries that a range may have at most: the fewer, the better threads share the work.
 _RANGE_ENTRIES = 2**21
