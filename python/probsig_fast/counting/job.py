@@ -25,9 +25,9 @@ from ..third_order import checked_focus
 from .plan import Scanned, Slice, plan
 
 #: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
-#: bytes a token, and for `Window` 12 for each of about half as many pairs. Sets are merged no
-#: more often for smaller ones.
-CHUNK_TOKENS = {Next: 2**25, Window: 2**23, Prefix: 2**22, SameSequence: 2**22}
+#: bytes a token, and for `Window` 12 for each of about half as many pairs. For sets a chunk is a
+#: part of the rows to sum, 8 bytes for each occurrence or token of a set.
+CHUNK_TOKENS = {Next: 2**25, Window: 2**23, Prefix: 2**22, SameSequence: 2**23}
 #: Below so many tokens a further chunk costs more than a further thread gains.
 SMALLEST_CHUNK = 2**20
 

@@ -29,7 +29,9 @@ from ..table import Marginals, PieceSums, Table
 
 #: Bytes of an entry as kernels give it, and as a file keeps it.
 ENTRY_BYTES = 12
-#: The share of the memory that a batch of spans may take; half is for the counts.
+#: The share of the memory that the C library keeps for itself once it was freed; of the rest, what a
+#: batch of spans may take, and the counts.
+_ALLOCATOR_SHARE = 0.1
 _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
 #: Entries that a range may have at most: the fewer, the better threads share the work.
@@ -85,7 +87,8 @@ class RangeSums:
         advice: str = "work_dir= to keep row ranges in files, or more memory=",
     ) -> None:
         self._rows, self._columns, self._is_triangle = rows, columns, is_triangle
-        self._kernels, self._pool, self._memory = kernels, pool, memory
+        self._kernels, self._pool = kernels, pool
+        self._memory = memory * (1 - _ALLOCATOR_SHARE)
         self._work_dir, self._fits = work_dir, fits
         self._given = size_text(memory) + (" as their share" if is_share else "")
         self._advice = advice
