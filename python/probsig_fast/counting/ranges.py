@@ -29,8 +29,8 @@ from ..table import Marginals, PieceSums, Table
 
 #: Bytes of an entry as kernels give it, and as a file keeps it.
 ENTRY_BYTES = 12
-#: The share of the memory that the C library keeps for itself once it was freed; of the rest, what a
-#: batch of spans may take, and the counts.
+#: The share of the memory that the C library keeps once it was freed; of the rest, what a batch of
+#: spans may take, and the counts.
 _ALLOCATOR_SHARE = 0.1
 _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
