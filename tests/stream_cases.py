@@ -15,6 +15,18 @@ from probsig_fast.errors import EosNeverOccursWarning
 
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 SIGNED = ("int8", "int16", "int32", "int64")
+#: A stream that every rule of `CUTTING_RULES`, and these offsets, cut in other places.
+CUT_TOKENS = [2, 0, 0, 1, 3, 0, 2, 1, 1, 0, 3, 3]
+CUT_OFFSETS = [0, 0, 5, 5, 12, 12]
+CUTTING_RULES: list[dict[str, Any]] = [
+    {},
+    {"eos": 1},
+    {"eos": 1, "count_eos": False},
+    {"ignore_ids": [2]},
+    {"sequence_length": 3},
+    {"eos": 1, "sequence_length": 2},
+    {"eos": 1, "count_eos": False, "ignore_ids": [3], "sequence_length": 2},
+]
 
 
 @dataclass

@@ -27,7 +27,7 @@ from oracle import (
     joined,
     saved_bytes,
 )
-from stream_cases import Case, cases, chunk_sizes
+from stream_cases import CUT_OFFSETS, CUT_TOKENS, CUTTING_RULES, Case, cases, chunk_sizes
 
 import probsig_fast as ps
 from probsig_fast.counting import ranges
@@ -103,24 +103,12 @@ def test_edge_streams(
         check_counts(counts, expected)
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {},
-        {"eos": 1},
-        {"eos": 1, "count_eos": False},
-        {"ignore_ids": [2]},
-        {"sequence_length": 3},
-        {"eos": 1, "sequence_length": 2},
-        {"eos": 1, "count_eos": False, "ignore_ids": [3], "sequence_length": 2},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("offsets", [None, [0, 0, 5, 5, 12, 12]], ids=["stream", "offsets"])
+@pytest.mark.parametrize("rules", CUTTING_RULES, ids=str)
+@pytest.mark.parametrize("offsets", [None, CUT_OFFSETS], ids=["stream", "offsets"])
 def test_every_cut_position(
     backend: str, rules: dict[str, Any], offsets: list[int] | None, tmp_path: Path
 ) -> None:
-    tokens = [2, 0, 0, 1, 3, 0, 2, 1, 1, 0, 3, 3]
+    tokens = CUT_TOKENS
     documents = by_offsets(tokens, offsets or [0, 12])
     for kind in ("same-sequence", "prefix-3", "focus"):
         relation, focus = KINDS[kind]
