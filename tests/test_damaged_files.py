@@ -229,6 +229,7 @@ def test_a_triangle_has_no_entry_below_its_diagonal(tmp_path: Path) -> None:
         ("labels.row_sum", 1, "expected entries to add up to labels.row_sum: damaged"),
         ("pairs.column_sum", 1, "expected entries to add up to pairs.column_sum: damaged"),
         ("n_in", 1, "labels do not add up to n_in: damaged"),
+        ("n_out", -(2**40), "labels, pairs and samples contradict: damaged"),
         ("third.indptr", 1, "expected third.indptr to rise from 0 to"),
     ],
 )

@@ -17,7 +17,17 @@ PACKAGE = Path(probsig_fast.__file__).parent
 
 #: From left to right: a part imports only parts before it.
 ORDER = [
-    *("errors", "version", "_build_info", "_cpu", "arguments", "budget", "sums", "sources"),
+    *(
+        "errors",
+        "version",
+        "_build_info",
+        "_cpu",
+        "arguments",
+        "progress",
+        "budget",
+        "sums",
+        "sources",
+    ),
     *("boundaries", "relations", "kernels", "csr", "pool", "accumulator", "files"),
     *("row_range", "row_files", "token_strings", "signature", "conditionals", "table"),
     *("counts_file", "counts_folder", "third_order", "merging", "parquet"),

@@ -196,3 +196,14 @@ def test_a_long_sum_is_cancelled(backend: str, kernels: Kernels) -> None:
         span_sums(kernels, [spans], long, 0, 2, cancel)  # a minute at the least
         assert time.perf_counter() - begin < 15
         timer.join()
+
+
+@pytest.mark.parametrize("bounds", [[0, 4], [3, 4], [2, 1]])
+def test_spans_that_are_not_within_the_ids(
+    backend: str, kernels: Kernels, bounds: list[int]
+) -> None:
+    if backend == "reference":
+        pytest.skip("the reference is never given such spans, and NumPy guards its memory")
+    spans = one_span([0, 1, 2], [], [1])._replace(bounds=np.array([bounds], np.uint32))
+    with pytest.raises(IndexError, match=r"^bounds: expected spans within the ids$"):
+        span_sums(kernels, [spans], 3, 0, 1)

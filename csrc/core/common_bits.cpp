@@ -10,8 +10,8 @@ namespace probsig {
 namespace {
 
 PROBSIG_MULTIVERSION
-void common_bits_plain(const std::uint64_t* row, const std::uint64_t* bits,
-                              std::int64_t words, std::int64_t groups, std::uint32_t* counts) {
+void common_bits_plain(const std::uint64_t* row, const std::uint64_t* bits, std::int64_t words,
+                       std::int64_t groups, std::uint32_t* counts) {
   for (std::int64_t group = 0; group < groups; ++group) {
     std::uint64_t sums[kLanes] = {};
     for (std::int64_t w = 0; w < words; ++w, bits += kLanes) {
@@ -52,7 +52,7 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void common_bits_avx512(
 }  // namespace
 
 void common_bits(const std::uint64_t* row, const std::uint64_t* bits, std::int64_t words,
-                        std::int64_t groups, std::uint32_t* counts) {
+                 std::int64_t groups, std::uint32_t* counts) {
 #if defined(PROBSIG_X86_VECTORS)
   static const bool has_popcount =
       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq");

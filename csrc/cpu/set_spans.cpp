@@ -1,5 +1,5 @@
 // Sets as suffixes: a token's pairs with all larger tokens of a set are one span. Tokens in many
-// sets are *heads*: the pairs among them, half of all in text, are counted as common bits instead,
+// sets are *heads*: the pairs among them, two fifths of all in text, are counted as common bits instead,
 // and so spans hold heads and tails apart.
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 namespace probsig {
 namespace {
 
-// A head stands in at least one of so many sets: below that, additions one by one are as fast as
-// bits without vector instructions.
+// A head stands in at least one of so many sets: with many more heads (one in 64) the bits cost what
+// they save.
 constexpr std::int64_t kShare = 24;
 // Fewer sets or heads are not worth it.
 constexpr std::int64_t kLeastSets = 512, kLeastHeads = 64;

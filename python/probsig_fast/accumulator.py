@@ -50,8 +50,8 @@ class Accumulator:
         """The sum; the accumulator is empty afterwards."""
         self._merge()
         sums = [blocks[0] for blocks in self._ranges if blocks]
-        self._ranges = []  # so that `stack` holds the only references
-        return stack(sums) if sums else empty_block(self._columns)
+        self._ranges = []  # so that `_stack` holds the only references
+        return _stack(sums) if sums else empty_block(self._columns)
 
     def _merge(self) -> None:
         unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]
@@ -77,7 +77,7 @@ def add_blocks(blocks: list[Block], columns: int, kernels: Kernels, pool: Worker
     """
     cuts = _row_cuts(blocks, pool)
     pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
-    return stack(list(pool.map(lambda parts: merged(list(parts), columns, kernels), pieces)))
+    return _stack(list(pool.map(lambda parts: merged(list(parts), columns, kernels), pieces)))
 
 
 def merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
@@ -108,7 +108,7 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
     return pieces
 
 
-def stack(parts: list[Block]) -> Block:
+def _stack(parts: list[Block]) -> Block:
     """Row ranges one below the other; empties the list, to free each part once it is copied."""
     if len(parts) == 1:
         return parts[0]

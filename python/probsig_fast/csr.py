@@ -71,7 +71,7 @@ class Csr:
     Attributes:
         indptr: int64 [rows + 1].
         indices: int32 [nnz], sorted within a row.
-        stored: int [nnz]: int64, or int32 where it was loaded from a file that says so.
+        stored: int [nnz]: int64, or int32 where all fit (sets, and files that say so).
         columns: how many there are.
     """
 

@@ -65,7 +65,7 @@ class Table:
 
     @property
     def stored(self) -> NDArray[np.integer]:
-        """[nnz] as kept: int64, or int32 where it was loaded from a file that says so.
+        """[nnz] as kept: int64, or int32 where all fit (sets, and files that say so).
 
         This, `indptr`, `indices` and `data` are all entries in memory, wherever they are kept.
         """

@@ -39,12 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_backend(parser)
     output.add_threads(parser)
-    parser.add_argument(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="progress bars (default: on a terminal)",
-    )
+    output.add_progress(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

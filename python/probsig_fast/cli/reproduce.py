@@ -98,12 +98,7 @@ def _add_composite_addition(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=1000, metavar="N", help="of the optimiser (default 1000)"
     )
     output.add_json(parser)
-    parser.add_argument(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="a progress bar (default: on a terminal)",
-    )
+    output.add_progress(parser)
     # Behind the experiment too; without a default it leaves one given before it alone.
     parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS

@@ -14,10 +14,11 @@ from ..budget import memory_budget
 from ..counts import Counts
 from ..errors import ArgumentError, EosNeverOccursWarning
 from ..pool import WorkerPool, thread_count
+from ..progress import progress_bar
 from ..relations import Next, Prefix, Relation, SameSequence
 from ..row_files import RowFiles, checked_work_dir
 from ..sources import open_source
-from .job import Job, progress_bar
+from .job import Job
 from .pairs import count_pairs
 from .sets import count_sets
 
@@ -65,8 +66,8 @@ def count(
         memory: for `Prefix` and `SameSequence`, bytes (or a text as `"4GB"`) that the count may
             take beside the tokens and one chunk a thread; None takes three quarters of what is
             free.
-        work_dir: for these, a new or empty folder: where the counts pass half of `memory`, row
-            ranges are kept there (dense where that is smaller), and the result reads them there.
+        work_dir: for these, a new or empty folder: where the counts pass about half of `memory`,
+            row ranges are kept there (dense where that is smaller), and the result reads them.
         focus: with `Prefix`, token ids for which third-order counts are made, too.
         progress: a progress bar on standard error; None shows one if that is a terminal.
 
@@ -79,7 +80,7 @@ def count(
         TokenRangeError: an id outside the vocabulary; names the lowest position.
         BackendError: an unknown or missing backend.
         CountOverflowError: a sum past 2^63 - 1.
-        MemoryLimitError: counts of sets that pass half of `memory` without a `work_dir`;
+        MemoryLimitError: counts of sets that pass about half of `memory` without a `work_dir`;
             third-order counts that may not fit.
 
     Warns:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import platform
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,21 +132,6 @@ def how(backend: str, threads: int, seconds: float) -> dict[str, Any]:
         },
         "machine": platform.platform(),
     }
-
-
-@contextmanager
-def progress_bar(
-    total: int | None, unit: str, progress: bool | None
-) -> Iterator[Callable[[int], object]]:
-    """A function that advances a bar on standard error; None shows it if that is a terminal."""
-    shown = sys.stderr is not None and sys.stderr.isatty() if progress is None else progress
-    if not shown:
-        yield lambda done: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit, unit_scale=True, desc="counting", leave=False) as bar:
-        yield bar.update
 
 
 def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:

@@ -17,10 +17,11 @@ from ..kernels.contract import Kernels, Spans
 from ..kernels.registry import choose
 from ..labelled import INCIDENCES, Incidence, LabelledCounts
 from ..pool import WorkerPool, thread_count
+from ..progress import progress_bar
 from ..sources import MAX_VOCAB_SIZE
 from ..third_order import checked_focus
 from .focus import FocusSums, check_third_order
-from .job import how, progress_bar
+from .job import how
 from .ranges import RangeSums
 from .samples import Samples, labels_of, open_samples
 from .sets import NO_WEIGHTS, weighted_set_spans

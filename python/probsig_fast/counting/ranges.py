@@ -27,8 +27,9 @@ from ..pool import WorkerPool
 from ..row_files import RowFiles
 from ..table import Marginals, PieceSums, Table
 
-#: Bytes of an entry as kernels give it, and as a file keeps it.
+#: Bytes of an entry as kernels give it, and as the result keeps it while counts fit 32 bits.
 ENTRY_BYTES = 12
+_JOINED_BYTES = 8
 #: The share of the memory that the C library keeps once it was freed; of the rest, what a batch of
 #: spans may take, and the counts.
 _ALLOCATOR_SHARE = 0.1
@@ -211,7 +212,11 @@ class RangeSums:
 
     def _most(self) -> int:
         """A bound of the entries there will be in memory."""
-        limit = self._rows * self._columns if self._fits else self._memory * _RESULT_SHARE / 8
+        limit = (
+            self._rows * self._columns
+            if self._fits
+            else self._memory * _RESULT_SHARE / _JOINED_BYTES
+        )
         kept = sum(block.data.size for block in self._kept.values())
         return int(min(limit, self._bounds(1.0).sum() + kept))
 
@@ -258,7 +263,7 @@ class JoinedRows:
         self._rows, self._size = self._rows + rows, self._size + size
 
     def split(self, ranges: list[tuple[int, int]]) -> Iterator[Block]:
-        """Back into ranges, the last first forgotten."""
+        """Back into ranges; the arrays are given up afterwards."""
         for begin, end in ranges:
             indptr = self._indptr[begin : end + 1]
             part = slice(indptr[0], indptr[-1])

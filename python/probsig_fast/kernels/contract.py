@@ -99,7 +99,8 @@ class Spans(NamedTuple):
         indptr: int64 [rows + 1], the spans of each row.
         bounds: uint32 [spans, 2], begin and end of each span in `ids`.
         span_weights: int64 [spans], at least 0; empty: all 1.
-        head_ids, head_bits: what a backend keeps otherwise than in spans, for itself alone.
+        head_ids: ids whose pairs with each other (and themselves) are not in spans; rising.
+        head_bits: how the backend that made the spans keeps these pairs; nobody else reads it.
     """
 
     ids: Tokens

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...arguments import integer
 from ...errors import ArgumentError, ArgumentTypeError
-from ..progress import bar
+from ...progress import progress_bar
 from .expected import ASSERTIONS, INITIAL, NOTES, ROWS, Row
 from .results import Training, aligned, figure
 from .tasks import TASKS, make_task
@@ -160,7 +160,8 @@ def reproduce(
     chosen, seeds = _rows(tasks), check_seeds(seeds)
     steps = integer("steps", steps, 1)
     trainings = []
-    with bar(steps * len(chosen), "composite addition", progress) as advance:
+    total, name = steps * len(chosen), "composite addition"
+    with progress_bar(total, "step", progress, name, scaled=False) as advance:
         for row in chosen:
             task = make_task(row.task)
             trainings.append(run_training(task, row.model, seeds, steps, Setup(), advance))

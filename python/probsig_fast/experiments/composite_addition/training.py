@@ -16,8 +16,8 @@ from ...arguments import integer
 from ...counting import count_labelled
 from ...errors import ArgumentError, ArgumentTypeError
 from ...labelled import Incidence, LabelledCounts
+from ...progress import progress_bar
 from ..gradient_flow import ACTIVATIONS, Flow, incidence_matrix, predicted_flow
-from ..progress import bar
 from .models import check_model, initial_weights, losses
 from .results import Log, Training
 from .tasks import Task, make_task
@@ -92,7 +92,8 @@ def train(
     task = task if isinstance(task, Task) else make_task(task)
     model, seeds = check_model(model), check_seeds(seeds)
     steps = integer("steps", steps, 1)
-    with bar(steps, f"{task.name}, {model}", progress) as advance:
+    name = f"{task.name}, {model}"
+    with progress_bar(steps, "step", progress, name, scaled=False) as advance:
         return run_training(task, model, seeds, steps, setup or Setup(), advance)
 
 
