@@ -5,13 +5,33 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+import probsig_fast
 from probsig_fast.errors import BackendError
 from probsig_fast.kernels import registry
+
+
+def _load_emulated_cuda() -> bool:
+    """Take the CUDA kernels as compiled for the host, see tests/cuda_emulator."""
+    path = os.environ.get("PROBSIG_TEST_CUDA")
+    if not path:
+        return False
+    spec = importlib.util.spec_from_file_location("probsig_fast._cuda", path)
+    if spec is None or spec.loader is None:
+        raise pytest.UsageError(f"PROBSIG_TEST_CUDA: expected a Python module, got {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules["probsig_fast._cuda"] = probsig_fast._cuda = module
+    return True
+
+
+EMULATED = _load_emulated_cuda()
 
 pytest.register_assert_rewrite("oracle", "stream_cases")
 
@@ -45,14 +65,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _gpu_missing() -> str | None:
-    if importlib.util.find_spec("torch") is None:
-        return "needs a GPU: torch, which would find one, is not installed"
-    import torch
-
-    return None if torch.cuda.is_available() else "needs a GPU: torch sees none"
+    reason = {each.name: each for each in registry.BACKENDS}["native_cuda"].missing()
+    return f"needs a GPU: {reason}" if reason else None
 
 
-@pytest.fixture(scope="session", params=[backend.name for backend in registry.BACKENDS])
+def _param(name: str) -> Any:
+    is_gpu = name == "native_cuda" and not EMULATED
+    return pytest.param(name, marks=pytest.mark.gpu) if is_gpu else name
+
+
+@pytest.fixture(scope="session", params=[_param(backend.name) for backend in registry.BACKENDS])
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each backend of the registry; those that are missing here are skipped."""
     name: str = request.param

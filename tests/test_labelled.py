@@ -176,7 +176,7 @@ def test_a_total_past_63_bits_is_refused_before_it_is_formed(
 
     chosen = mock.Mock(load=Doubled)
     chosen.name = backend
-    monkeypatch.setattr(labelled, "choose", lambda name: chosen)
+    monkeypatch.setattr(labelled, "choose", lambda *arguments: chosen)
     arguments: dict[str, Any] = {"vocab_size": 2, "n_labels": 1, "incidence": "multiplicity"}
     with pytest.raises(CountOverflowError, match=r"expected a total of at most 2\^63 - 1, got 9"):
         ps.count_labelled([[0], [1]], [0, 0], **arguments)

@@ -11,7 +11,7 @@ import pytest
 import probsig_fast as ps
 from probsig_fast.errors import BackendError
 from probsig_fast.kernels import registry
-from probsig_fast.kernels.contract import Block, Kernels
+from probsig_fast.kernels.contract import Kernels, Scan
 
 
 @pytest.mark.parametrize("by", ["argument", "variable"])
@@ -20,13 +20,13 @@ def test_the_forced_backend_is_the_active_one(
 ) -> None:
     called = []
     kernels = registry.choose(backend).load()
-    original = kernels.next_pairs
+    original = kernels.scan
 
-    def spy(*arguments: Any) -> Block:
+    def spy(*arguments: Any) -> Scan:
         called.append(backend)
         return original(*arguments)
 
-    monkeypatch.setattr(kernels, "next_pairs", spy)
+    monkeypatch.setattr(kernels, "scan", spy)
     monkeypatch.setenv("PROBSIG_BACKEND", backend if by == "variable" else "no such backend")
     counts = ps.count(
         np.zeros(3, np.uint16), vocab_size=1, backend=None if by == "variable" else backend
@@ -47,7 +47,11 @@ def test_unknown_and_missing_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = np.zeros(3, np.uint16)
     for name, problem in (
         ("broken", "'broken' is not available here: no such chip"),
-        ("fast", "expected one of 'broken', 'native_cpu', 'numba_cpu', 'reference', got 'fast'"),
+        (
+            "fast",
+            "expected one of 'broken', 'native_cuda', 'native_cpu', 'numba_cpu', 'reference', "
+            "got 'fast'",
+        ),
     ):
         with pytest.raises(BackendError, match=f"^{re.escape(f'backend: {problem}')}$"):
             ps.count(tokens, vocab_size=1, backend=name)

@@ -18,7 +18,7 @@ _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SMALLEST = 2**24
 
 
-def memory_budget(memory: int | str | None) -> int:
+def memory_budget(memory: int | str | None, argument: str = "memory") -> int:
     """Bytes from `4_000_000_000`, `"4GB"`, `"3.5 GiB"`; None: three quarters of what is free.
 
     Raises:
@@ -31,9 +31,9 @@ def memory_budget(memory: int | str | None) -> int:
         found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?i?)b?\s*", memory.lower())
         units = _UNITS | _BINARY
         if not found or found[2] not in units:
-            raise ArgumentError(f"memory: expected bytes, or a text as '4GB', got {memory!r}")
+            raise ArgumentError(f"{argument}: expected bytes, or a text as '4GB', got {memory!r}")
         memory = int(Fraction(found[1]) * units[found[2]])
-    return integer("memory", memory, SMALLEST)
+    return integer(argument, memory, SMALLEST)
 
 
 def size_text(size: int) -> str:

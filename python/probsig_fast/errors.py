@@ -52,6 +52,14 @@ class MemoryLimitError(ProbsigError, MemoryError):
     """More memory is needed than there is, or than `memory` allows."""
 
 
+class DeviceError(ProbsigError, RuntimeError):
+    """A CUDA device or its driver refused or failed; the message says what was tried."""
+
+
+class DeviceMemoryError(MemoryLimitError):
+    """More memory is needed than a CUDA device has, or than PROBSIG_DEVICE_MEMORY allows."""
+
+
 class CountsFileError(ProbsigError, ValueError):
     """A counts file is damaged, truncated, or no counts file."""
 

@@ -164,6 +164,7 @@ def _signature_variance(
     p_rows, p_columns = _as_rows(rows), _as_rows(columns)
     additions = np.diff(p_columns.indptr)[p_rows.indices]
     work = np.concatenate([[0], np.cumsum(additions)])[p_rows.indptr]
+    p_rows, p_columns = kernels.load_rows(p_rows), kernels.load_rows(p_columns)
 
     def squares(begin: int, end: int) -> NDArray[np.float64]:
         return kernels.gram_squares(p_rows, p_columns, p.mean_cosine, begin, end, pool.cancel)

@@ -46,9 +46,10 @@ def count(
     """Count which tokens go together, exactly.
 
     Args:
-        tokens: a 1-D or 2-D (rows are sequences) integer array: NumPy, memory map, torch CPU
-            tensor, Arrow; the path of a flat token file or `.npy`, a glob, a list of paths; an
-            iterable of sequences; or a source of `probsig_fast.sources`.
+        tokens: a 1-D or 2-D (rows are sequences) integer array: NumPy, memory map, torch
+            tensor on CPU or CUDA (neither is copied), Arrow; the path of a flat token file or
+            `.npy`, a glob, a list of paths; an iterable of sequences; or a source of
+            `probsig_fast.sources`.
         relation: `Next()` (the default), `Window(...)`, `Prefix(...)` or `SameSequence()`.
         vocab_size: V; ids are 0..V-1. Required unless the source says it.
         eos: this id closes its sequence: (s, eos) counts, (eos, s') does not.
@@ -58,8 +59,8 @@ def count(
         offsets: int [sequences + 1] from 0 to the number of tokens, for a 1-D array or a file.
         join_files: read the files as one stream; otherwise each closes a sequence.
         dtype: the token type of flat files, little-endian.
-        backend: `"native_cpu"`, `"numba_cpu"` or `"reference"`; None takes PROBSIG_BACKEND or the
-            best that is there.
+        backend: `"native_cuda"`, `"native_cpu"`, `"numba_cpu"` or `"reference"`; None takes
+            "native_cuda" for a CUDA tensor, else PROBSIG_BACKEND or the best for host memory.
         threads: None takes the processors that this process may use.
         chunk_tokens: tokens that a worker takes at a time; bounds work memory. The counts do not
             depend on it.
@@ -118,12 +119,18 @@ def count(
             )
     budget, folder = memory_budget(memory), checked_work_dir(work_dir)
     started = time.perf_counter()
-    with WorkerPool(threads) as pool, progress_bar(job.source.total, "tok", progress) as advance:
-        if for_sets:
-            table, third, tally = count_sets(job, pool, advance, budget, folder)
-        else:
-            table, tally = count_pairs(job, pool, advance)
-            third = None
+    try:
+        with (
+            WorkerPool(threads) as pool,
+            progress_bar(job.source.total, "tok", progress) as advance,
+        ):
+            if for_sets:
+                table, third, tally = count_sets(job, pool, advance, budget, folder)
+            else:
+                table, tally = count_pairs(job, pool, advance)
+                third = None
+    finally:
+        job.kernels.release()
     if job.boundaries.eos is not None and tally.n_read and not tally.eos_seen:
         warnings.warn(
             f"eos: no token of {job.source.name} has id {job.boundaries.eos}, "

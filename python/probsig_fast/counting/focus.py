@@ -58,6 +58,7 @@ class FocusSums:
     def restricted(self, spans: Spans, first: int = 0) -> list[Spans]:
         """The spans of all tokens x' over the labels of the samples that hold x, for each x;
         without the labels before `first`."""
+        spans = spans.on_host()
         return [self.restrict(spans, token, first) for token in self._focus]
 
     @staticmethod

@@ -63,7 +63,8 @@ class Job:
         vocab_size = _checked_vocab_size(source, vocab_size)
         if focus is not None and not isinstance(relation, Prefix):
             raise ArgumentError(f"focus: expected with Prefix(...) only, got {relation!r}")
-        chosen = choose(backend)
+        chosen = choose(backend, getattr(source, "device", None))
+        kernels = chosen.load()
         focus = () if focus is None else checked_focus(focus, vocab_size)
         if focus and chunk_tokens is None:  # a chunk gives spans for each token of the focus
             chunk_tokens = max(CHUNK_TOKENS[Prefix] // (1 + len(focus)), 2**16)
@@ -73,8 +74,8 @@ class Job:
             vocab_size,
             Boundaries.checked(vocab_size, **rules),
             chosen.name,
-            chosen.load(),
-            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads),
+            kernels,
+            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads, kernels),
             focus,
         )
 
@@ -147,11 +148,15 @@ def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
 
 
 def _checked_chunk_tokens(
-    relation: Relation, chunk_tokens: int | None, total: int | None, threads: int
+    relation: Relation,
+    chunk_tokens: int | None,
+    total: int | None,
+    threads: int,
+    kernels: Kernels,
 ) -> int:
     """Small enough that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
-        chunk_tokens = CHUNK_TOKENS[type(relation)]
+        chunk_tokens = kernels.chunk_tokens(CHUNK_TOKENS[type(relation)], threads)
         if total is not None:  # equally many for each thread
             rounds = max(math.ceil(total / (threads * chunk_tokens)), 1)
             chunk_tokens = max(math.ceil(total / (threads * rounds)), SMALLEST_CHUNK)

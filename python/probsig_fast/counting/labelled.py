@@ -50,7 +50,8 @@ def count_labelled(
 
     Args:
         X: N sequences of tokens, none empty: a 2-D integer array [N, L], an iterable of sequences,
-            or a 1-D integer array with `offsets`.
+            or a 1-D integer array with `offsets`. A CUDA tensor is copied to the host, where
+            samples are cut, and counted on its device.
         y: N integers from 0 to `n_labels` - 1.
         vocab_size: V; tokens are 0..V-1.
         n_labels: Q.
@@ -92,7 +93,7 @@ def count_labelled(
     labels = labels_of(y, n_labels)
     if samples.known is not None:
         _check_as_many(samples.known, labels.size)
-    best = choose(backend)
+    best = choose(backend, None if backend else samples.device)
     threads = thread_count(threads)
     budget = memory_budget(memory)
     started = time.perf_counter()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..accumulator import Accumulator, add_blocks
 from ..csr import Csr
@@ -21,29 +20,57 @@ def count_pairs(
     job: Job, pool: WorkerPool, advance: Callable[[int], object]
 ) -> tuple[Table, Tally]:
     """The counts and what was summed beside them."""
-    accumulator = Accumulator(job.vocab_size, job.kernels, pool)
+    sums = _Sums(job, pool)
     tally = Tally.empty(job.vocab_size)
     look_ahead = len(job.relation.weights)
 
-    def work(owned: Slice) -> tuple[Scanned, Block]:
+    def work(owned: Slice) -> tuple[Scanned, Block | None]:
         scanned = scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
-        return scanned, _pairs(job, scanned, pool.cancel)
+        return scanned, sums.count(scanned)
 
     for scanned, block in pool.map(work, job.slices()):
         tally.add(scanned)
-        accumulator.add(block)
+        sums.add(block)
         advance(scanned.chunk.core)
         del scanned, block  # else they would live until the next result is there
-    block = _directed(accumulator.result(), job.relation, job.kernels, pool)
+    block = _directed(sums.result(), job.relation, job.kernels, pool)
     entries = Csr(block.indptr, block.indices, block.data, job.vocab_size)
     return table_of(entries, job.kernels), tally
 
 
-def _pairs(job: Job, scanned: Scanned, cancel: NDArray[np.uint8]) -> Block:
-    if isinstance(job.relation, Next):
-        return job.kernels.next_pairs(scanned.chunk, cancel)
-    weights = np.array(job.relation.weights, np.int64)
-    return job.kernels.window_pairs(scanned.chunk, weights, cancel)
+class _Sums:
+    """The sum of all chunks' pairs: blocks added up here, or a running sum where a backend has one,
+    of which blocks come only when its memory is full."""
+
+    def __init__(self, job: Job, pool: WorkerPool) -> None:
+        self._job, self._cancel = job, pool.cancel
+        self._weights = np.array(job.relation.weights, np.int64)
+        self._running = job.kernels.running_pairs(job.vocab_size, self._weights, job.source.total)
+        self._accumulator = Accumulator(job.vocab_size, job.kernels, pool)
+        self._is_whole = True
+
+    def count(self, scanned: Scanned) -> Block | None:
+        """In any thread: the block that the caller is to add, if there is one."""
+        chunk = scanned.chunk
+        if self._running is not None:
+            return self._running.add(chunk, self._cancel)
+        if isinstance(self._job.relation, Next):
+            return self._job.kernels.next_pairs(chunk, self._cancel)
+        return self._job.kernels.window_pairs(chunk, self._weights, self._cancel)
+
+    def add(self, block: Block | None) -> None:
+        if block is not None:
+            self._accumulator.add(block)
+            self._is_whole = False
+
+    def result(self) -> Block:
+        """The sum; empty afterwards."""
+        if self._running is not None:
+            rest = self._running.take()
+            if self._is_whole:
+                return rest
+            self._accumulator.add(rest)
+        return self._accumulator.result()
 
 
 def _directed(block: Block, relation: Relation, kernels: Kernels, pool: WorkerPool) -> Block:

@@ -87,7 +87,7 @@ def scan_chunk(
         end = _sequence_end(owned, specials, boundaries)
     else:
         end = min(begin + owned.core + look_ahead, len(stream))
-    tokens = stream.read(begin, end)
+    tokens = kernels.load(stream.read(begin, end))
     scan = kernels.scan(tokens, owned.core, vocab_size, specials.cutting)
     if scan.invalid >= 0:
         position = begin + scan.invalid

@@ -55,8 +55,8 @@ class Batch:
     def empty(cls, rows: int) -> Batch:
         return cls(np.zeros(rows))
 
-    def add(self, spans: Spans) -> None:
-        self.additions += _additions(spans)
+    def add(self, spans: Spans, additions: NDArray[np.int64]) -> None:
+        self.additions += additions
         self.parts.append(spans)
         self.nbytes += sum(array.nbytes for array in spans)
 
@@ -101,8 +101,9 @@ class RangeSums:
 
     def add(self, spans: Spans, growth: float = 1.0) -> None:
         """Take the spans of one chunk; `growth`: the whole is so many times what came so far."""
-        self._batch.add(spans)
-        if self._batch.nbytes > self._memory * _BATCH_SHARE:
+        spans = self._kernels.load_spans(spans)
+        self._batch.add(spans, self._kernels.additions(spans))
+        if self._batch.nbytes > self._kernels.spans_memory(self._memory * _BATCH_SHARE):
             for index, (block, _) in enumerate(self._summed(growth)):
                 self._keep(index, block)
 
@@ -300,13 +301,3 @@ def _of_one_type(parts: list[Spans]) -> list[Spans]:
     if len({part.ids.dtype for part in parts}) == 1:
         return parts
     return [part._replace(ids=part.ids.astype(np.uint32)) for part in parts]
-
-
-def _additions(part: Spans) -> NDArray[np.int64]:
-    """How many ids the spans of each row hold, int64 [rows]."""
-    lengths = part.bounds[:, 1] - part.bounds[:, 0]
-    running: NDArray[np.int64] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    additions: NDArray[np.int64] = running[part.indptr[1:]] - running[part.indptr[:-1]]
-    heads = part.head_ids.size
-    additions[part.head_ids] += np.arange(heads, 0, -1)
-    return additions

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..device import from_tensor, on_cuda
 from ..errors import ArgumentError, ArgumentTypeError
 from ..sources import ArraySource, SequencesSource, Source, Stream
 from ..sources.arrays import as_token_array, check_offsets
@@ -22,12 +23,14 @@ class Samples:
         known: how many there are; None where only reading tells.
         longest: tokens of the longest; None likewise.
         pairs: sum of the squared lengths; None likewise.
+        device: the CUDA device that X came from; None: host memory.
     """
 
     source: Source
     known: int | None = None
     longest: int | None = None
     pairs: int | None = None
+    device: int | None = None
 
     def streams(self) -> Iterator[tuple[Stream, NDArray[np.int64]]]:
         """The streams, each with the edges of its samples: int64 [samples + 1]."""
@@ -46,6 +49,9 @@ def open_samples(X: Any, offsets: ArrayLike | None) -> Samples:
         raise ArgumentTypeError(
             f"X: expected a 2-D integer array or an iterable of sequences, got {type(X).__name__}"
         )
+    if on_cuda(X):
+        flat, shape = from_tensor(X, "X", "X")
+        return replace(open_samples(flat.to_host().reshape(shape), offsets), device=flat.device)
     if hasattr(X, "ndim") or hasattr(X, "__dlpack_device__"):
         source = ArraySource(as_token_array(X, "X", "X"), offsets, "X")
         return _of_array(source, offsets)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device import is_device_array
 from ..kernels.contract import Kernels, Sets, Spans
 from ..pool import WorkerPool
 from ..relations import Prefix, SameSequence
@@ -81,6 +82,8 @@ def _most_third_order(job: Job) -> int | None:
 def _spans(job: Job, scanned: Scanned, cancel: NDArray[np.uint8]) -> Spans:
     if isinstance(job.relation, Prefix):
         spans = job.kernels.prefix_spans(scanned.chunk, job.relation.length, cancel)
+        if is_device_array(spans.ids):
+            return spans
         # Spans wait for their batch; views of a file's tokens would keep it open as long.
         return spans._replace(ids=spans.ids.copy())
     sets = job.kernels.sequence_sets(

@@ -1,7 +1,8 @@
 """What every backend promises. All of them return the same arrays for the same input.
 
 Arrays in, arrays out: a kernel knows no files, sequences or relations, only one chunk of tokens
-and the runs in it.
+and the runs in it. Where a backend counts on a device, tokens, sets and spans may be arrays there
+(`device.is_device_array`), which only its own kernels read.
 """
 
 from __future__ import annotations
@@ -109,7 +110,14 @@ class Spans(NamedTuple):
     bounds: NDArray[np.uint32]
     span_weights: NDArray[np.int64]
     head_ids: Tokens = np.empty(0, np.uint16)
-    head_bits: NDArray[np.uint64] = np.empty(0, np.uint64)
+    head_bits: NDArray[np.uint64] | NDArray[np.uint8] = np.empty(0, np.uint64)
+
+    def on_host(self) -> Spans:
+        """The same in host arrays."""
+        if isinstance(self.ids, np.ndarray):
+            return self
+        arrays = Spans(*map(np.asarray, self))
+        return arrays._replace(bounds=arrays.bounds.reshape(-1, 2))
 
 
 @dataclass(frozen=True)
@@ -121,12 +129,53 @@ class Rows:
     values: NDArray[np.float64]
 
 
+class RunningPairs(Protocol):
+    """A sum of pairs that a backend keeps where it counts. Threads may add at the same time."""
+
+    def add(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block | None:
+        """Add a chunk's pairs; the sum so far, which is then given up, where it fills its memory.
+
+        Raises:
+            CountOverflowError: a sum past 2^63 - 1.
+        """
+
+    def take(self) -> Block:
+        """The sum so far, which is then given up."""
+
+
 class Kernels(Protocol):
     """A backend's functions.
 
     `cancel` is a `uint8` array of one element, shared by the workers of one count: once it is not
     0, a kernel stops soon and returns whatever it has, which the caller throws away.
     """
+
+    def load(self, tokens: Tokens) -> Tokens:
+        """The tokens where the kernels read them: on a device, or as they are."""
+
+    def load_spans(self, spans: Spans) -> Spans:
+        """Likewise, for spans that wait to be summed."""
+
+    def load_rows(self, rows: Rows) -> Rows:
+        """Likewise, for a matrix that several calls read."""
+
+    def chunk_tokens(self, usual: int, threads: int) -> int:
+        """How many tokens a chunk should have where `usual` suit a processor's caches."""
+
+    def spans_memory(self, share: float) -> float:
+        """Bytes that spans may take which wait, where those in host memory may take `share`."""
+
+    def running_pairs(
+        self, vocab_size: int, weights: NDArray[np.int64], total: int | None
+    ) -> RunningPairs | None:
+        """A running sum of what `window_pairs` counts, of about `total` tokens; None where blocks
+        are to be added up instead."""
+
+    def release(self) -> None:
+        """Give back what is kept for the next call."""
+
+    def additions(self, spans: Spans) -> NDArray[np.int64]:
+        """How many ids the spans of each row hold, its pairs of heads included; int64 [rows]."""
 
     def scan(self, tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
         """Histogram and cuts; `cutting` is sorted and of the tokens' type.

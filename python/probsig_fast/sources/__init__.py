@@ -9,7 +9,7 @@ from typing import Any, cast
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import ArgumentError, ArgumentTypeError
-from .arrays import ArraySource, SequencesSource, as_token_array
+from .arrays import ArraySource, SequencesSource
 from .flat import FileSource, expand
 from .stream import Part, Source, Stream
 from .token_dtype import MAX_VOCAB_SIZE, token_dtype
@@ -58,12 +58,12 @@ def open_source(
     if join_files:
         raise ArgumentError("join_files: expected False for tokens that are no files, got True")
     if hasattr(tokens, "__array__") or hasattr(tokens, "__dlpack_device__"):
-        array = as_token_array(tokens, "tokens")
-        if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
+        source = ArraySource(tokens, offsets)
+        if dtype is not None and token_dtype("dtype", dtype) != source.dtype:
             raise ArgumentTypeError(
-                f"dtype: expected {array.dtype}, as the tokens are, got {dtype}"
+                f"dtype: expected {source.dtype}, as the tokens are, got {dtype}"
             )
-        return ArraySource(array, offsets)
+        return source
     if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], int):
         raise ArgumentTypeError(
             "tokens: expected an array or a list of sequences, got a flat list of ints: "

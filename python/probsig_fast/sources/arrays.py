@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ..device import from_tensor, is_device_array, on_cuda
 from ..errors import ArgumentError, ArgumentTypeError, SourceError
 from .stream import Part, Stream
 from .token_dtype import token_dtype
@@ -20,8 +21,8 @@ class ArraySource:
     """A 1-D stream, or a 2-D array whose rows are sequences, of any integer type.
 
     Args:
-        tokens: NumPy array or memory map; anything with `__dlpack__` (a torch CPU tensor, an Arrow
-            array) or `__array__`. Not copied.
+        tokens: NumPy array or memory map; anything with `__dlpack__` (a torch tensor on CPU or
+            CUDA, an Arrow array) or `__array__`. Not copied.
         offsets: int [sequences + 1], from 0 to the number of tokens, never falling: sequence i is
             tokens[offsets[i]:offsets[i + 1]]. 1-D tokens only.
         name: for messages.
@@ -30,26 +31,25 @@ class ArraySource:
     vocab_size = None
 
     def __init__(self, tokens: Any, offsets: ArrayLike | None = None, name: str = "tokens") -> None:
-        array = as_token_array(tokens, name)
+        flat, self.shape = _flat_tokens(tokens, name)
         self.name = name
-        self.total = array.size
-        self.shape, self._dtype = array.shape, array.dtype
+        self.device = flat.device if is_device_array(flat) else None
+        self.total, self.dtype = flat.size, flat.dtype
         row_length = None
-        if array.ndim == 2:
-            row_length = array.shape[1] or None
+        if len(self.shape) == 2:
+            row_length = self.shape[1] or None
             if offsets is not None:
                 raise ArgumentError(
                     "offsets: expected None for 2-D tokens, whose rows are the sequences"
                 )
-            array = array.reshape(-1)
-        starts = None if offsets is None else check_offsets(offsets, array.size)
-        self._stream = Stream((Part.of_array(name, array),), starts, row_length)
+        starts = None if offsets is None else check_offsets(offsets, flat.size)
+        self._stream = Stream((Part.of_array(name, flat),), starts, row_length)
 
     def streams(self) -> Iterator[Stream]:
         yield self._stream
 
     def describe(self) -> list[dict[str, Any]]:
-        return [{"name": self.name, "shape": list(self.shape), "dtype": str(self._dtype)}]
+        return [{"name": self.name, "shape": list(self.shape), "dtype": str(self.dtype)}]
 
 
 class SequencesSource:
@@ -62,6 +62,7 @@ class SequencesSource:
     """
 
     vocab_size = None
+    device = None
     name = "sequences"
 
     def __init__(
@@ -112,6 +113,21 @@ class SequencesSource:
         return Stream((part,), ends, first_sequence=first)
 
 
+def _flat_tokens(tokens: Any, name: str) -> tuple[Any, tuple[int, ...]]:
+    """The tokens one after the other, in host memory or on a device, and their shape."""
+    if on_cuda(tokens):
+        flat, shape = from_tensor(tokens, name, "tokens")
+        _check_dimensions(len(shape), name, "tokens")
+        return flat, shape
+    array = as_token_array(tokens, name)
+    return array.reshape(-1), array.shape
+
+
+def _check_dimensions(ndim: int, name: str, argument: str) -> None:
+    if ndim not in (1, 2):
+        raise SourceError(f"{argument}: expected a 1-D or 2-D array, got {ndim}-D as {name}")
+
+
 def as_token_array(tokens: Any, name: str, argument: str = "tokens") -> NDArray[Any]:
     """`tokens` as a 1-D or 2-D NumPy integer array, without a copy where its memory allows.
 
@@ -135,8 +151,7 @@ def as_token_array(tokens: Any, name: str, argument: str = "tokens") -> NDArray[
             f"{argument}: expected an integer array or a list of ids, "
             f"got {type(tokens).__name__} as {name}"
         )
-    if array.ndim not in (1, 2):
-        raise SourceError(f"{argument}: expected a 1-D or 2-D array, got {array.ndim}-D as {name}")
+    _check_dimensions(array.ndim, name, argument)
     if array.dtype.kind not in "iu":
         raise ArgumentTypeError(f"{argument}: expected integers, got {array.dtype} as {name}")
     return array

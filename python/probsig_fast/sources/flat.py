@@ -38,6 +38,7 @@ class FileSource:
     """
 
     vocab_size = None
+    device = None
 
     def __init__(
         self,

@@ -152,6 +152,10 @@ class Source(Protocol):
         """For messages."""
 
     @property
+    def device(self) -> int | None:
+        """The CUDA device that holds the tokens; None: host memory."""
+
+    @property
     def vocab_size(self) -> int | None:
         """The number of token ids, where the source itself says it."""
 

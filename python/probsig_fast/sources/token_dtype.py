@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..device import is_device_array
 from ..errors import ArgumentError, ArgumentTypeError
 
 #: Column indices are int32.
@@ -45,6 +46,8 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def to_kernel(values: NDArray[Any]) -> NDArray[Any]:
     """1-D integer `values` as contiguous `uint16` or `uint32`; a view where the bits allow."""
+    if is_device_array(values):
+        return values.narrowed()  # type: ignore[return-value]
     target = kernel_dtype(values.dtype)
     if values.dtype.itemsize > 4:
         return _narrow_64(values)

@@ -1,0 +1,51 @@
+"""What backends that read host memory share: the parts of `contract.Kernels` about places."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contract import Rows, RunningPairs, Spans, Tokens
+
+
+def load(tokens: Tokens) -> Tokens:
+    return tokens
+
+
+def load_spans(spans: Spans) -> Spans:
+    return spans
+
+
+def load_rows(rows: Rows) -> Rows:
+    return rows
+
+
+def chunk_tokens(usual: int, threads: int) -> int:
+    return usual
+
+
+def spans_memory(share: float) -> float:
+    return share
+
+
+def running_pairs(
+    vocab_size: int, weights: NDArray[np.int64], total: int | None
+) -> RunningPairs | None:
+    return None
+
+
+def release() -> None:
+    pass
+
+
+def additions(spans: Spans) -> NDArray[np.int64]:
+    lengths = spans.bounds[:, 1] - spans.bounds[:, 0]
+    running: NDArray[np.int64] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    sums: NDArray[np.int64] = running[spans.indptr[1:]] - running[spans.indptr[:-1]]
+    add_heads(sums, spans.head_ids)
+    return sums
+
+
+def add_heads(sums: NDArray[np.int64], head_ids: Tokens) -> None:
+    """Each head is added up with itself and all larger ones."""
+    sums[head_ids] += np.arange(head_ids.size, 0, -1)

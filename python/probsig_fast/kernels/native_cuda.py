@@ -1,0 +1,214 @@
+"""The CUDA kernels (`csrc/cuda`) in the form of `contract.Kernels`.
+
+What comes in host arrays goes back in host arrays; what comes in arrays on the device stays there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _cuda
+from ..budget import memory_budget
+from ..device import is_device_array
+from ..errors import CountOverflowError
+from .contract import Block, Chunk, Kernels, Room, Rows, RunningPairs, Scan, Sets, Spans, Tokens
+from .host import add_heads
+
+#: Bytes of device memory that counts may take; unset: four fifths of what is free.
+VARIABLE = "PROBSIG_DEVICE_MEMORY"
+_FREE_SHARE = 0.8
+#: Shares of the budget: a running sum of pairs, spans that wait to be summed, and the chunks that
+#: threads hold, each of which takes about so many bytes a token on its way.
+_PAIRS_SHARE, _SPANS_SHARE, _CHUNKS_SHARE = 0.5, 0.4, 0.3
+_CHUNK_BYTES = 32
+#: A chunk at most: enough to fill any device, and a fraction of a second to read.
+_MOST_CHUNK = 2**27
+_NO_WEIGHTS = np.empty(0, np.int64)
+_NO_HEADS = np.empty(0, np.uint8)
+
+
+class CudaKernels:
+    """The kernels on one device.
+
+    Args:
+        device: CUDA's number of it.
+        host: adds up what is on the host.
+    """
+
+    def __init__(self, device: int, host: Kernels) -> None:
+        self.device = device
+        self.merge = host.merge
+        self.column_sums = host.column_sums
+
+    def set_budget(self) -> None:
+        """Read anew how much memory there is."""
+        given = os.environ.get(VARIABLE)
+        if given:
+            budget = memory_budget(given, VARIABLE)
+        else:
+            free = _cuda.device_info(self.device)[4]
+            budget = int(free * _FREE_SHARE) + _cuda.memory_in_use(self.device)
+        _cuda.set_memory_budget(self.device, budget)
+
+    def load(self, tokens: Tokens) -> Tokens:
+        there: Tokens = self._array(tokens)
+        return there
+
+    def load_spans(self, spans: Spans) -> Spans:
+        if is_device_array(spans.ids):
+            return spans
+        head_bits = spans.head_bits if spans.head_ids.size else _NO_HEADS
+        arrays = {name: self._array(array) for name, array in spans._asdict().items()}
+        return Spans(**{**arrays, "head_ids": spans.head_ids, "head_bits": self._array(head_bits)})
+
+    def load_rows(self, rows: Rows) -> Rows:
+        return Rows(*(self._array(array) for array in (rows.indptr, rows.indices, rows.values)))
+
+    def chunk_tokens(self, usual: int, threads: int) -> int:
+        share = _cuda.memory_budget(self.device) * _CHUNKS_SHARE
+        return max(min(int(share / (threads + 2) / _CHUNK_BYTES), _MOST_CHUNK), 1)
+
+    def spans_memory(self, share: float) -> float:
+        return _cuda.memory_budget(self.device) * _SPANS_SHARE
+
+    def running_pairs(
+        self, vocab_size: int, weights: NDArray[np.int64], total: int | None
+    ) -> RunningPairs:
+        budget = int(_cuda.memory_budget(self.device) * _PAIRS_SHARE)
+        known = -1 if total is None else total
+        return _RunningPairs(
+            self, _cuda.RunningPairs(self.device, vocab_size, weights, known, budget)
+        )
+
+    def release(self) -> None:
+        _cuda.release_memory(self.device)
+
+    def additions(self, spans: Spans) -> NDArray[np.int64]:
+        there = self.load_spans(spans)
+        sums = _cuda.additions(there.indptr, there.bounds)
+        add_heads(sums, there.head_ids)
+        return sums
+
+    def scan(self, tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
+        histogram, cuts, invalid = _cuda.scan(self._array(tokens), core, vocab_size, cutting)
+        return Scan(histogram, cuts, invalid)
+
+    def next_pairs(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
+        return self.window_pairs(chunk, np.ones(1, np.int64), cancel)
+
+    def window_pairs(
+        self, chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]
+    ) -> Block:
+        running = self.running_pairs(chunk.histogram.size, weights, chunk.core)
+        block = running.add(chunk, cancel)
+        rest = running.take()
+        return rest if block is None else self.merge([block, rest], chunk.histogram.size)
+
+    def prefix_spans(self, chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:
+        tokens = self._array(chunk.tokens)
+        indptr, bounds = _cuda.prefix_spans(tokens, *chunk[1:], length, cancel)
+        none, heads = self._array(_NO_WEIGHTS), self._array(_NO_HEADS)
+        spans = Spans(tokens, none, indptr, bounds, none, head_bits=heads)
+        return spans if is_device_array(chunk.tokens) else spans.on_host()
+
+    def sequence_sets(
+        self,
+        tokens: Tokens,
+        run_starts: NDArray[np.int64],
+        run_ends: NDArray[np.int64],
+        vocab_size: int,
+        multiplicity: bool,
+        cancel: NDArray[np.uint8],
+    ) -> Sets:
+        there = self._array(tokens)
+        arrays = _cuda.sequence_sets(there, run_starts, run_ends, vocab_size, multiplicity, cancel)
+        return Sets(*arrays if is_device_array(tokens) else map(np.asarray, arrays))
+
+    def set_spans(self, sets: Sets, vocab_size: int) -> Spans:
+        ids, (indptr, bounds), head_ids, head_bits = _cuda.set_spans(
+            self._array(sets.indptr), self._array(sets.ids), vocab_size
+        )
+        none = self._array(_NO_WEIGHTS)
+        spans = Spans(ids, none, indptr, bounds, none, head_ids, head_bits)
+        return spans if is_device_array(sets.ids) else spans.on_host()
+
+    def group_spans(
+        self, rows: Tokens, bounds: NDArray[np.uint32], n_rows: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        indptr, grouped = _cuda.group_spans(self._array(rows), self._array(bounds), n_rows)
+        if is_device_array(rows):
+            return indptr, grouped
+        return np.asarray(indptr), np.asarray(grouped).reshape(-1, 2)
+
+    def span_sums(
+        self,
+        parts: list[Spans],
+        columns: int,
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
+        room: Room,
+    ) -> Block:
+        loaded = [self.load_spans(part) for part in parts]
+        arrays = [(*part[:5], part.head_ids.astype(part.ids.dtype), part[6]) for part in loaded]
+        return Block(*_cuda.span_sums(arrays, columns, row_begin, row_end, cancel, *room))
+
+    def gram_squares(
+        self,
+        rows: Rows,
+        columns: Rows,
+        shift: float,
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
+    ) -> NDArray[np.float64]:
+        by_row, by_column = (
+            (each.indptr, each.indices, each.values)
+            for each in (self.load_rows(rows), self.load_rows(columns))
+        )
+        return _cuda.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)
+
+    def _array(self, array: Any) -> Any:
+        """On this device; 2-D arrays as their numbers one after the other."""
+        if is_device_array(array):
+            return array
+        return _cuda.from_host(np.ascontiguousarray(array).reshape(-1), self.device)
+
+
+class _RunningPairs:
+    """`contract.RunningPairs` on a device."""
+
+    def __init__(self, kernels: CudaKernels, sums: _cuda.RunningPairs) -> None:
+        self._kernels, self._sums = kernels, sums
+
+    def add(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block | None:
+        tokens = self._kernels.load(chunk.tokens)
+        with _overflow_told():
+            block = self._sums.add(tokens, *chunk[1:], cancel)
+        return None if block is None else Block(*block)
+
+    def take(self) -> Block:
+        with _overflow_told():
+            return Block(*self._sums.take())
+
+
+@contextmanager
+def _overflow_told() -> Iterator[None]:
+    try:
+        yield
+    except OverflowError as error:
+        raise CountOverflowError(f"counts: {error}") from error
+
+
+_ON: dict[int, CudaKernels] = {}
+
+
+def kernels_on(device: int, host: Kernels) -> CudaKernels:
+    """One object a device, so that its budget is one."""
+    return _ON.setdefault(device, CudaKernels(device, host))
