@@ -1,6 +1,7 @@
 """Counting on a GPU, beside what PyTorch does there and the machine's own limits; verified first.
 
 python -m pytest bench/bench_cuda.py -c bench/pytest.ini
+PROBSIG_BENCH_TOKENS names a real corpus, which is repeated to the sizes below.
 PROBSIG_BENCH_LIMIT bounds all sizes, to try the benchmark itself.
 """
 
@@ -14,7 +15,8 @@ import pytest
 from conftest import LIMIT, ROUNDS
 
 import probsig_fast as ps
-from probsig_fast.kernels.contract import Rows
+from probsig_fast.device import from_tensor
+from probsig_fast.kernels.contract import Chunk, Rows, RunningPairs
 from probsig_fast.kernels.registry import BACKENDS, choose
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"needs a GPU: {MISS
 SMALL, LARGE = (min(size, LIMIT or size) for size in (2**28, 2**31))
 VOCABS = {50_304: "uint16", 151_936: "int32"}
 ROW = 2048
+CHUNK = 2**27
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +38,7 @@ def tokens():
     def of(vocab_size: int, size: int):
         if vocab_size not in made:
             made.clear()
-            made[vocab_size] = corpora.zipfian_on_device(
+            made[vocab_size] = corpora.on_device(
                 LARGE, vocab_size, getattr(torch, VOCABS[vocab_size])
             )
         return made[vocab_size][:size]
@@ -77,13 +80,20 @@ def test_next_beside_torch(timed, tokens, vocab_size, number, contender):
     timed(group, contender, "tokens", part.numel(), _waited(run))
 
 
+@pytest.mark.parametrize("contender", ["count", "the device's part"])
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("vocab_size", VOCABS)
-def test_next(timed, tokens, vocab_size, number):
+def test_next(timed, tokens, vocab_size, number, contender):
+    """`count`, and what of it is not the copy of the result and its marginals on the host."""
     part = tokens(vocab_size, LARGE)
-    group = f"next, V = {vocab_size:,}, {part.numel():,} tokens in device memory"
-    run = _waited(lambda: ps.count(part, vocab_size=vocab_size))
-    timed(group, "native_cuda", "tokens", part.numel(), run)
+    group = f"next, V = {vocab_size:,}, {part.numel():,} tokens in device memory, one corpus"
+
+    def run():
+        if contender == "count":
+            return ps.count(part, vocab_size=vocab_size)
+        return _pairs_left_there(part, vocab_size)
+
+    timed(group, contender, "tokens", part.numel(), _waited(run))
 
 
 @pytest.mark.parametrize("contender", ["pinned copy", "pinned", "pageable"])
@@ -177,6 +187,20 @@ def test_gram_squares(timed, number, contender):
         work,
         _waited(lambda: kernels.gram_squares(rows, columns, 0.0, 0, size, running)),
     )
+
+
+def _pairs_left_there(part, vocab_size: int) -> RunningPairs:
+    """Scanned and counted chunk by chunk by one thread, as `count` does; nothing comes back."""
+    kernels = choose("native_cuda", part.device.index).load()
+    sums = kernels.running_pairs(vocab_size, np.ones(1, np.int64), part.numel())
+    running, none = np.zeros(1, np.uint8), np.empty(0, np.uint32)
+    for begin in range(0, part.numel(), CHUNK):
+        size = min(CHUNK, part.numel() - begin)
+        chunk = from_tensor(part[begin : begin + size + 1], "tokens", "tokens")[0].narrowed()
+        histogram = kernels.scan(chunk, size, vocab_size, none.astype(chunk.dtype)).histogram
+        run = np.array([0]), np.array([chunk.size])
+        sums.add(Chunk(chunk, size, *run, histogram), running)
+    return sums
 
 
 def _torch_pairs(part, vocab_size: int):

@@ -46,6 +46,17 @@ def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
     return Corpus(f"zipfian-{size:,}", tokens, vocab_size, eos=0)
 
 
+def on_device(size: int, vocab_size: int, dtype: Any) -> Any:
+    """A torch tensor on the GPU: the file named by PROBSIG_BENCH_TOKENS, over and over, if its
+    vocabulary is the one asked for; else `zipfian_on_device`."""
+    import torch
+
+    if "PROBSIG_BENCH_TOKENS" not in os.environ or vocab_size != load(1).vocab_size:
+        return zipfian_on_device(size, vocab_size, dtype)
+    tokens = torch.from_numpy(load(size).tokens).cuda()
+    return tokens.repeat(-(-size // tokens.numel()))[:size].to(dtype)
+
+
 def zipfian_on_device(size: int, vocab_size: int, dtype: Any, seed: int = 0) -> Any:
     """A torch tensor on the GPU by the law of `zipfian`, made there: billions in seconds."""
     import torch

@@ -9,8 +9,6 @@
 
 #include "core/block.hpp"
 #include "core/views.hpp"
-#include "cpu/gram.hpp"
-#include "cpu/spans.hpp"
 
 namespace probsig {
 
@@ -76,78 +74,9 @@ inline void check_rows(Span<std::int64_t> indptr, std::int64_t indices, std::int
   }
 }
 
-// Indices are left to the kernel to check.
-inline BlockView as_block(const py::array& indptr, const py::array& indices,
-                          const py::array& data) {
-  BlockView block{as_span<std::int64_t>(indptr, "indptr"),
-                  as_span<std::int32_t>(indices, "indices"), as_span<std::int64_t>(data, "data")};
-  check_rows(block.indptr, block.indices.size, block.data.size);
-  return block;
-}
-
-// As as_block, of floats.
-inline RowsView as_rows(const py::array& indptr, const py::array& indices,
-                        const py::array& values) {
-  RowsView rows{as_span<std::int64_t>(indptr, "indptr"),
-                as_span<std::int32_t>(indices, "indices"), as_span<double>(values, "values")};
-  check_rows(rows.indptr, rows.indices.size, rows.values.size);
-  return rows;
-}
-
-// Needs no GIL: O(entries), and kernels that are called for many row ranges do it each time.
-inline void check_indices(const RowsView& rows, std::int64_t columns) {
-  bool outside = false;
-  for (std::int64_t i = 0; i < rows.indices.size; ++i) {
-    outside |= static_cast<std::uint32_t>(rows.indices[i]) >= static_cast<std::uint32_t>(columns);
-  }
-  if (outside) {
-    throw py::index_error("indices: expected from 0 to " + std::to_string(columns - 1) +
-                          ", got one outside");
-  }
-}
-
 inline py::tuple to_tuple(BlockBuilder&& block) {
   return py::make_tuple(to_numpy(std::move(block.indptr)), to_numpy(std::move(block.indices)),
                         to_numpy(std::move(block.data)));
-}
-
-// Bounds as their numbers one after the other; they go out as they came in.
-inline Span<Bounds> as_bounds(const py::array& numbers) {
-  const auto span = as_span<std::uint32_t>(numbers, "bounds");
-  if (span.size % 2 != 0) throw py::value_error("bounds: expected pairs");
-  return {reinterpret_cast<const Bounds*>(span.data), span.size / 2};
-}
-
-inline py::tuple to_tuple(GroupedSpans&& spans) {
-  auto memory = to_numpy(std::move(spans.indptr));
-  return py::make_tuple(std::move(memory), to_numpy_as<std::uint32_t>(std::move(spans.bounds)));
-}
-
-// Row pointers are checked for the rows asked for: a sum is made of many row ranges. Ids are the
-// caller's to keep below the columns.
-template <class Id>
-SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::array& ids, const py::array& id_weights, const py::array& indptr,
-                       const py::array& bounds, const py::array& span_weights,
-                       const py::array& head_ids, const py::array& head_bits) {
-  SpansView<Id> spans{as_span<Id>(ids, "ids"), as_span<std::int64_t>(id_weights, "id_weights"),
-                      as_span<std::int64_t>(indptr, "indptr"), as_bounds(bounds),
-                      as_span<std::int64_t>(span_weights, "span_weights"),
-                      {as_span<Id>(head_ids, "head_ids"),
-                       as_span<std::uint64_t>(head_bits, "head_bits")}};
-  const auto& heads = spans.heads;
-  if (heads.bits.size != heads.groups() * kLanes * heads.words()) {
-    throw py::value_error("head_ids, head_bits: expected whole groups of heads");
-  }
-  if (row_begin < 0 || row_end < row_begin || row_end >= spans.indptr.size) {
-    throw py::value_error("row_begin, row_end: expected within the rows of every part");
-  }
-  check_rows({spans.indptr.data + row_begin, row_end - row_begin + 1}, spans.bounds.size,
-             spans.bounds.size);
-  if ((spans.id_weights.size != 0 && spans.id_weights.size != spans.ids.size) ||
-      (spans.span_weights.size != 0 && spans.span_weights.size != spans.bounds.size)) {
-    throw py::value_error("id_weights, span_weights: expected one for each, or none");
-  }
-  return spans;
 }
 
 inline CancelFlag as_flag(const py::array& cancel) {
@@ -173,6 +102,16 @@ inline void check_runs(Span<std::int64_t> starts, Span<std::int64_t> ends, std::
   }
 }
 
+// What kernels rely on: they read there unchecked.
+template <class Token>
+void check_chunk(const Chunk<Token>& chunk) {
+  if (chunk.core < 0 || chunk.core > chunk.tokens.size ||
+      chunk.tokens.size > (std::int64_t{1} << 32) - 1) {
+    throw py::value_error("core: expected from 0 to the number of tokens, below 2^32");
+  }
+  check_runs(chunk.run_starts, chunk.run_ends, chunk.tokens.size);
+}
+
 template <class Token>
 Chunk<Token> as_chunk(const py::array& tokens, std::int64_t core, const py::array& run_starts,
                       const py::array& run_ends, const py::array& histogram) {
@@ -180,10 +119,7 @@ Chunk<Token> as_chunk(const py::array& tokens, std::int64_t core, const py::arra
                      as_span<std::int64_t>(run_starts, "run_starts"),
                      as_span<std::int64_t>(run_ends, "run_ends"),
                      as_span<std::int64_t>(histogram, "histogram")};
-  if (core < 0 || core > chunk.tokens.size || chunk.tokens.size > (std::int64_t{1} << 32) - 1) {
-    throw py::value_error("core: expected from 0 to the number of tokens, below 2^32");
-  }
-  check_runs(chunk.run_starts, chunk.run_ends, chunk.tokens.size);
+  check_chunk(chunk);
   return chunk;
 }
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "arrays.hpp"
+#include "cpu_arrays.hpp"
 #include "cpu/gram.hpp"
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"

@@ -33,6 +33,12 @@ struct BlockView {
   Span<std::int64_t> data;
 };
 
+// A stretch [begin, end) of an array of ids.
+struct Bounds {
+  std::uint32_t begin;
+  std::uint32_t end;
+};
+
 // Set to another value than 0 by the caller's thread; kernels look at it now and then.
 class CancelFlag {
  public:

@@ -11,11 +11,6 @@
 
 namespace probsig {
 
-struct Bounds {
-  std::uint32_t begin;
-  std::uint32_t end;
-};
-
 // Which sets hold each of a few ids, a bit a set: see `common_bits`.
 template <class Id>
 struct HeadsView {

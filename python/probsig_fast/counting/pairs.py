@@ -24,15 +24,15 @@ def count_pairs(
     tally = Tally.empty(job.vocab_size)
     look_ahead = len(job.relation.weights)
 
-    def work(owned: Slice) -> tuple[Scanned, Block | None]:
+    def work(owned: Slice) -> tuple[Scanned, list[Block]]:
         scanned = scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
         return scanned, sums.count(scanned)
 
-    for scanned, block in pool.map(work, job.slices()):
+    for scanned, blocks in pool.map(work, job.slices()):
         tally.add(scanned)
-        sums.add(block)
+        sums.add(blocks)
         advance(scanned.chunk.core)
-        del scanned, block  # else they would live until the next result is there
+        del scanned, blocks  # else they would live until the next result is there
     block = _directed(sums.result(), job.relation, job.kernels, pool)
     entries = Csr(block.indptr, block.indices, block.data, job.vocab_size)
     return table_of(entries, job.kernels), tally
@@ -40,36 +40,36 @@ def count_pairs(
 
 class _Sums:
     """The sum of all chunks' pairs: blocks added up here, or a running sum where a backend has one,
-    of which blocks come only when its memory is full."""
+    of which blocks come where its memory is full."""
 
     def __init__(self, job: Job, pool: WorkerPool) -> None:
         self._job, self._cancel = job, pool.cancel
         self._weights = np.array(job.relation.weights, np.int64)
         self._running = job.kernels.running_pairs(job.vocab_size, self._weights, job.source.total)
         self._accumulator = Accumulator(job.vocab_size, job.kernels, pool)
-        self._is_whole = True
+        self._is_empty = True
 
-    def count(self, scanned: Scanned) -> Block | None:
-        """In any thread: the block that the caller is to add, if there is one."""
+    def count(self, scanned: Scanned) -> list[Block]:
+        """In any thread: the blocks that the caller is to add."""
         chunk = scanned.chunk
         if self._running is not None:
             return self._running.add(chunk, self._cancel)
         if isinstance(self._job.relation, Next):
-            return self._job.kernels.next_pairs(chunk, self._cancel)
-        return self._job.kernels.window_pairs(chunk, self._weights, self._cancel)
+            return [self._job.kernels.next_pairs(chunk, self._cancel)]
+        return [self._job.kernels.window_pairs(chunk, self._weights, self._cancel)]
 
-    def add(self, block: Block | None) -> None:
-        if block is not None:
+    def add(self, blocks: list[Block]) -> None:
+        for block in blocks:
             self._accumulator.add(block)
-            self._is_whole = False
+            self._is_empty = False
 
     def result(self) -> Block:
         """The sum; empty afterwards."""
         if self._running is not None:
-            rest = self._running.take()
-            if self._is_whole:
-                return rest
-            self._accumulator.add(rest)
+            blocks = self._running.take()
+            if self._is_empty and len(blocks) == 1:
+                return blocks[0]
+            self.add(blocks)
         return self._accumulator.result()
 
 

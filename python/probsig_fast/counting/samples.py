@@ -45,13 +45,13 @@ def open_samples(X: Any, offsets: ArrayLike | None) -> Samples:
     Raises:
         ArgumentError, ArgumentTypeError: as `count_labelled` does.
     """
+    if on_cuda(X):
+        flat, shape = from_tensor(X, "X", "X")
+        return replace(open_samples(flat.to_host().reshape(shape), offsets), device=flat.device)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
         raise ArgumentTypeError(
             f"X: expected a 2-D integer array or an iterable of sequences, got {type(X).__name__}"
         )
-    if on_cuda(X):
-        flat, shape = from_tensor(X, "X", "X")
-        return replace(open_samples(flat.to_host().reshape(shape), offsets), device=flat.device)
     if hasattr(X, "ndim") or hasattr(X, "__dlpack_device__"):
         source = ArraySource(as_token_array(X, "X", "X"), offsets, "X")
         return _of_array(source, offsets)

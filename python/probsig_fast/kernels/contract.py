@@ -116,7 +116,7 @@ class Spans(NamedTuple):
         """The same in host arrays."""
         if isinstance(self.ids, np.ndarray):
             return self
-        arrays = Spans(*map(np.asarray, self))
+        arrays = Spans(*map(np.asarray, self if self.head_ids.size else self[:6]))
         return arrays._replace(bounds=arrays.bounds.reshape(-1, 2))
 
 
@@ -132,15 +132,11 @@ class Rows:
 class RunningPairs(Protocol):
     """A sum of pairs that a backend keeps where it counts. Threads may add at the same time."""
 
-    def add(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block | None:
-        """Add a chunk's pairs; the sum so far, which is then given up, where it fills its memory.
+    def add(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> list[Block]:
+        """Add a chunk's pairs; blocks of the sum that its memory could not keep."""
 
-        Raises:
-            CountOverflowError: a sum past 2^63 - 1.
-        """
-
-    def take(self) -> Block:
-        """The sum so far, which is then given up."""
+    def take(self) -> list[Block]:
+        """Blocks of what is left; those given so far and these add up to the sum."""
 
 
 class Kernels(Protocol):

@@ -10,7 +10,6 @@ from typing import cast
 
 from .._build_info import missing_reason
 from ..errors import BackendError
-from ..version import __version__
 from .contract import Kernels
 
 #: Forces a backend for every count that does not name one itself.
@@ -78,15 +77,18 @@ def _load_reference() -> Kernels:
 def _load_native_cuda(device: int | None = None) -> Kernels:
     try:
         from .. import _cuda
-        from .native_cuda import kernels_on
+        from . import native_cuda
     except ImportError as error:
         raise Unavailable(missing_reason("_cuda") or str(error)) from error
-    if _cuda.version() != __version__:
-        raise Unavailable("the CUDA module is of another version than the package: install again")
+    if native_cuda.MISSING:
+        raise Unavailable(
+            f"the CUDA module is older than the package (no {', '.join(native_cuda.MISSING)}): "
+            "install again"
+        )
     reason = _cuda.fault(0 if device is None else device)
     if reason:
         raise Unavailable(reason)
-    kernels = kernels_on(_cuda.current_device() if device is None else device, _host_kernels())
+    kernels = native_cuda.kernels_on(_cuda.current_device() if device is None else device, _host_kernels())
     kernels.set_budget()
     return cast(Kernels, kernels)
 
