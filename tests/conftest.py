@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cuda_module import EMULATED
 from hypothesis import settings
 
-import probsig_fast
 from probsig_fast.errors import BackendError
 from probsig_fast.kernels import registry
-
-
-def _load_emulated_cuda() -> bool:
-    """Take the CUDA kernels as compiled for the host, see tests/cuda_emulator."""
-    path = os.environ.get("PROBSIG_TEST_CUDA")
-    if not path:
-        return False
-    spec = importlib.util.spec_from_file_location("probsig_fast._cuda", path)
-    if spec is None or spec.loader is None:
-        raise pytest.UsageError(f"PROBSIG_TEST_CUDA: expected a Python module, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.modules["probsig_fast._cuda"] = probsig_fast._cuda = module
-    return True
-
-
-EMULATED = _load_emulated_cuda()
 
 pytest.register_assert_rewrite("oracle", "stream_cases")
 

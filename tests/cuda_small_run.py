@@ -47,6 +47,7 @@ def main() -> None:
                 assert counts[0] == counts[1], relation
                 print(budget, np.dtype(dtype), relation, f"{counts[0].total:,}")
     _labelled(random)
+    _heads(random)
     _gram(random)
 
 
@@ -67,6 +68,20 @@ def _labelled(random: np.random.Generator) -> None:
         ]
         assert counts[0] == counts[1], incidence
         print("labelled", incidence)
+
+
+def _heads(random: np.random.Generator) -> None:
+    """More heads than so few sets would have by themselves."""
+    from probsig_fast import _cuda
+
+    heads, sets = 256, 1_100
+    held = random.random((heads, sets)) < 0.3
+    bits = np.packbits(np.pad(held, ((0, 0), (0, 2_048 - sets))), axis=1, bitorder="little")
+    product = _cuda.head_product(_cuda.from_host(bits.reshape(-1), 0), heads)
+    expected = held.astype(np.int32) @ held.T.astype(np.int32)
+    got = product.to_host().reshape(heads, heads)
+    assert np.array_equal(np.triu(got), np.triu(expected))
+    print("heads")
 
 
 def _gram(random: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from conftest import EMULATED
+from cuda_module import EMULATED
 from numpy.typing import NDArray
 
 _CODES = {"i": 0, "u": 1, "f": 2}

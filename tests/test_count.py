@@ -28,11 +28,11 @@ from stream_cases import (
 
 import probsig_fast as ps
 from probsig_fast import accumulator
-from probsig_fast.counting import job
 from probsig_fast.errors import (
     ArgumentError,
     ArgumentTypeError,
 )
+from probsig_fast.kernels import host
 
 
 @st.composite
@@ -54,7 +54,7 @@ def test_any_stream(backend: str, case: Case, threads: int, data: st.DataObject)
     small, ranges = data.draw(st.sampled_from([(2**16, 64), (1, 3)]))
     with (
         mock.patch.multiple(accumulator, _SMALL=small, RANGES=ranges),
-        mock.patch.object(job, "SMALLEST_CHUNK", data.draw(st.sampled_from([1, 7]))),
+        mock.patch.object(host, "SMALLEST_CHUNK", data.draw(st.sampled_from([1, 7]))),
     ):
         counts = case.count(backend=backend, threads=threads, chunk_tokens=chunk_tokens)
     check_counts(counts, case.expected())

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import EMULATED
+from cuda_module import EMULATED
 from cuda_tensors import EmulatedTensor, on_device
 from kernel_support import RUNNING, span_sums
 from numpy.typing import NDArray
@@ -185,6 +185,14 @@ def test_memory_is_given_back() -> None:
     assert _cuda.memory_in_use(0) == 0
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**20 + 1, 9 * 2**20 + 5])
+def test_large_arrays_there_and_back(size: int) -> None:
+    from probsig_fast import _cuda
+
+    numbers = np.arange(size, dtype=np.uint32)
+    assert np.array_equal(_cuda.from_host(numbers, 0).to_host(), numbers)
+
+
 # The plan of a running sum of pairs: host logic alone
 
 
@@ -217,7 +225,7 @@ def test_a_plan_without_room() -> None:
 def test_heads_are_chosen_where_they_pay() -> None:
     from probsig_fast import _cuda
 
-    frequencies = np.sort((10**5 / np.arange(1, 20_001)).astype(np.uint32))[::-1].copy()
+    frequencies = (10**5 / np.sqrt(np.arange(1, 20_001))).astype(np.uint32)  # falling
     assert _cuda.choose_heads(np.minimum(frequencies[:100], 10), 10, 2**34) == 0
     many = _cuda.choose_heads(frequencies, 10**5, 2**34)
     assert 0 < many <= 16_384
@@ -260,7 +268,7 @@ def test_any_number_of_heads(kernels: Kernels, heads: int, n_sets: int) -> None:
 
 @pytest.mark.skipif(not EMULATED, reason="only the emulated device can be taken away")
 def test_without_a_device() -> None:
-    code = "import conftest, probsig_fast as ps; print(ps.show_backends())"
+    code = "import cuda_module, probsig_fast as ps; print(ps.show_backends())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=os.path.dirname(__file__),

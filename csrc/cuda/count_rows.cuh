@@ -1,12 +1,12 @@
-// The kernel that sums rows: a block counts one row at a time, a counter for each column, then lists
-// the counters that are not 0.
+// The kernel that sums rows: a block counts one row at a time, a counter for each column, then
+// lists the counters that are not 0.
 //
-// What bounds it is the counting: an atomic addition for each id of each span, in shared memory where
-// the columns fit, beside sizeof(Id) bytes read from the ids (coalesced; mostly from the second-level
-// cache, as spans of a set overlap) and 8 bytes for each span. Estimated, not measured, for an H100: a
-// warp's 32 random counters meet in some bank 3 to 4 times, so 132 multiprocessors at 1.7 GHz add at
-// most 0.5 to 1 T/s, and half to a tenth of it in the second-level cache. A row costs two looks at
-// each counter besides: 2 us for 50 k columns, so 1 ms for as many rows.
+// What bounds it is the counting: an atomic addition for each id of each span, in shared memory
+// where the columns fit, beside sizeof(Id) bytes read from the ids (coalesced; 3 TB/s are 1.5 T
+// ids/s of 2 bytes) and 8 bytes for each span. Estimated, not measured, for an H100: a warp's 32
+// random counters meet in some bank 3 to 4 times, so 132 multiprocessors at 1.7 GHz add at most 0.5
+// to 1 T/s, and half to a tenth of it in the second-level cache. A row costs two looks at each
+// counter besides: 2 us for 50 k columns, so 1 ms for as many rows.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,6 @@ struct PartView {
   HeadSumsView<Id> heads;
 };
 
-// Count is unsigned where no sum passes 2^32 and there are no weights, else unsigned long long: then a
-// row's sum is below 2^63. (In shared memory, 64-bit additions are loops of compare and swap.)
-
 // What comes out: row r's entries from places[r] on, lengths[r] of them.
 template <class Count>
 struct RowLists {
@@ -43,6 +40,9 @@ struct RowLists {
   std::uint32_t columns;
 };
 
+// Count is unsigned where no sum passes 2^32 and there are no weights, else unsigned long long:
+// then a row's sum is below 2^63. (In shared memory, 64-bit additions are loops of compare and
+// swap.)
 template <class Id, class Count>
 struct RowSums {
   const PartView<Id>* parts;
@@ -96,7 +96,7 @@ struct Counters {
   __device__ bool is_near(std::uint32_t column) const { return !kFar || column < near_columns; }
 };
 
-constexpr std::uint32_t kAtOnce = 4;  // ids that a thread waits for together
+constexpr std::uint32_t kAtOnce = 4;  // ids that a thread waits for together, at least
 
 // Adds every `lanes`-th id, `count` of them: all kAtOnce or, if not kFull, fewer.
 template <bool kFull, class Id, class Count, bool kFar>
@@ -142,8 +142,8 @@ __device__ void add_span(const PartView<Id>& part, std::int64_t span, Bounds bou
   add_ids<false>(ids, weights, lanes, count, weight, counters);
 }
 
-// The task's spans, one for 2^lane_bits threads at a time, counted through all parts: so all threads
-// have work though each part has few.
+// The task's spans, one for 2^lane_bits threads at a time, counted through all parts: so all
+// threads have work though each part has few.
 template <class Id, class Count, bool kFar>
 __device__ void add_spans(const RowSums<Id, Count>& in, const RowTask& task,
                           Counters<Count, kFar> counters) {
@@ -196,8 +196,9 @@ __device__ void add_heads(const RowSums<Id, Count>& in, std::uint32_t row,
   }
 }
 
-// Adds a piece's counters to the row that its pieces share, and sets them to 0. Who comes last is not
-// asked for: with a fence in the kernel, each addition in global memory would wait for an answer.
+// Adds a piece's counters to the row that its pieces share, and sets them to 0. Who comes last is
+// not asked for: with a fence in the kernel, each addition in global memory would wait for an
+// answer.
 template <class Count, bool kFar>
 __device__ void add_piece(Counters<Count, kFar> counters, std::uint32_t columns, Count* row) {
   for (std::uint32_t column = threadIdx.x; column < columns; column += blockDim.x) {
@@ -210,7 +211,7 @@ __device__ void add_piece(Counters<Count, kFar> counters, std::uint32_t columns,
 // then, once that is known of all warps, what. There are fewer than 2^31 columns.
 template <class Count, bool kFar>
 __device__ void list_row(const RowLists<Count>& out, std::uint32_t row,
-                         Counters<Count, kFar> counters,                         BlockState& state) {
+                         Counters<Count, kFar> counters, BlockState& state) {
   const std::uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const std::uint32_t warps = blockDim.x / kWarp;
   const std::uint32_t columns = out.columns;

@@ -29,8 +29,8 @@ HeadRange heads_among(Span<Id> heads, std::int64_t row_begin, std::int64_t row_e
   return {begin, first_from(row_end), heads.size - begin};
 }
 
-// What kernels see. The k-th head of the range has the sums [k x columns, (k + 1) x columns), one for
-// each head from the range's first on, of which only those from itself on count.
+// What kernels see. The k-th head of the range has the sums [k x columns, (k + 1) x columns), one
+// for each head from the range's first on, of which only those from itself on count.
 template <class Id>
 struct HeadSumsView {
   const std::int32_t* head_of_row;  // -1 where a row of the range is no head; null if none is

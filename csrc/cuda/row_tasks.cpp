@@ -1,6 +1,6 @@
 // Blocks take one task after the other, so a launch lasts at most as long as a fair share of the
-// additions and the heaviest task together. With kPiecesEach pieces of a fair share, that is half as
-// much again at the worst.
+// additions and the heaviest task together. With kPiecesEach pieces of a fair share, that is half
+// as much again at the worst.
 
 #include "row_tasks.hpp"
 
@@ -38,7 +38,8 @@ std::uint32_t lane_bits_for(std::int64_t additions, std::int64_t spans, std::int
   const std::int64_t length = additions / std::max<std::int64_t>(spans, 1);
   std::uint32_t bits = 0;
   while (bits < kWarpBits && length >> (bits + 1) != 0) ++bits;
-  while (threads >> bits > 1 && length >> (bits + 2) != 0 && (threads >> bits) * pieces > spans) ++bits;
+  const auto idle = [&] { return (threads >> bits) * pieces > spans; };
+  while (threads >> bits > 1 && length >> (bits + 2) != 0 && idle()) ++bits;
   return bits;
 }
 

@@ -1,5 +1,5 @@
-// Binary searches in sorted device arrays. Threads beside each other mostly look for what lies close
-// together, so their steps read the same cache lines.
+// Binary searches in sorted device arrays. Threads beside each other mostly look for what lies
+// close together, so their steps read the same cache lines.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Sets as suffixes: a token's pairs with itself and all larger tokens of a set are one span. Pairs of
-// *heads*, the tokens in the most sets, are left to a matrix product. So that each token still has one
-// span, sets are laid out anew, tails rising, then heads falling:
+// Sets as suffixes: a token's pairs with itself and all larger tokens of a set are one span. Pairs
+// of *heads*, the tokens in the most sets, are left to a matrix product. So that each token still
+// has one span, sets are laid out anew, tails rising, then heads falling:
 //   a tail's span reaches from itself over the larger tails to the smallest head above it,
 //   a head's from the first tail above it to the last tail.
 
@@ -27,8 +27,8 @@ std::int64_t possible_ids(std::int64_t vocab_size) {
   return std::min(vocab_size, std::int64_t{std::numeric_limits<Id>::max()} + 1);
 }
 
-// Ids by the number of sets that hold them; the values are what that number lacks to 2^32 - 1, so that
-// the highest comes first.
+// Ids by the number of sets that hold them; the values are what that number lacks to 2^32 - 1, so
+// that the highest comes first.
 template <class Id>
 Sums<std::uint32_t, Id> ids_by_frequency(Span<Id> ids, std::int64_t possible) {
   DeviceArray<std::uint32_t> lacking(possible);
@@ -144,7 +144,7 @@ DeviceArray<Id> copy_of(Span<Id> ids) {
 template <class Id>
 SetSpans<Id> set_spans(Span<std::int64_t> indptr, Span<Id> ids, std::int64_t vocab_size,
                        std::int64_t heads) {
-  if (ids.size >> 32 != 0) throw std::invalid_argument("ids: expected fewer than 2^32");
+  if (ids.size >= kMostItems) throw std::invalid_argument("ids: expected fewer than 2^31 - 1");
   SetSpans<Id> result;
   result.head_ids = choose(indptr, ids, vocab_size, heads);
   if (result.head_ids.empty()) {

@@ -1,6 +1,6 @@
-// Rows are summed one by one, each over all spans of all parts, so that none is ever summed twice and
-// merged. Blocks take rows as they come, the heaviest first; each row is listed where it surely fits,
-// and moved to its place in the end. So the block does not depend on who was when where.
+// Rows are summed one by one, each over all spans of all parts, so that none is ever summed twice
+// and merged. Blocks take rows as they come, the heaviest first; each row is listed where it surely
+// fits, and moved to its place in the end. So the block does not depend on who was when where.
 
 #include "span_sums.hpp"
 
@@ -20,8 +20,8 @@
 namespace probsig::gpu {
 namespace {
 
-// Of the memory, one of so many parts: for counters in global memory, for rows in pieces, and for what
-// heads add.
+// Of the memory, one of so many parts: for counters in global memory, for rows in pieces, and for
+// what heads add.
 constexpr std::int64_t kShare = 8;
 
 std::int64_t share_of_memory() { return memory_budget(current_device()) / kShare; }
@@ -87,7 +87,8 @@ bool fits_32_bits(const std::vector<SpansView<Id>>& parts, const Work& work) {
   return most <= std::numeric_limits<std::uint32_t>::max();
 }
 
-// The end of as many rows from `begin` on as have sums of heads that fit together; at least one row.
+// The end of as many rows from `begin` on as have sums of heads that fit together; at least one
+// row.
 template <class Id>
 std::int64_t end_of_range(const std::vector<SpansView<Id>>& parts, std::int64_t begin,
                           std::int64_t end) {
@@ -97,7 +98,7 @@ std::int64_t end_of_range(const std::vector<SpansView<Id>>& parts, std::int64_t 
     for (const auto& part : parts) sums += heads_among(part.head_ids, begin, range_end).sums();
     return sums <= most;
   };
-  std::int64_t fitting = begin + 1, past = end + 1;  // between them lies the first that does not fit
+  std::int64_t fitting = begin + 1, past = end + 1;  // past: the first that does not fit, or later
   while (past - fitting > 1) {
     const std::int64_t middle = fitting + (past - fitting) / 2;
     (fits(middle) ? fitting : past) = middle;
@@ -175,8 +176,8 @@ __global__ void gather_rows(const std::int64_t* places, const std::int32_t* indi
   }
 }
 
-// The rows one after the other. Moves 20 bytes an entry (24 of 64-bit sums): an H100's 3 TB/s bound it
-// at some 130 G entries/s.
+// The rows one after the other. Moves 20 bytes an entry (24 of 64-bit sums): an H100's 3 TB/s bound
+// it at some 130 G entries/s.
 template <class Count>
 DeviceBlock gathered(ListedRows<Count>&& listed) {
   const std::int64_t rows = listed.lengths.size() - 1;

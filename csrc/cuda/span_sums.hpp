@@ -23,10 +23,10 @@ struct SpansView {
   std::int64_t head_stride;
 };
 
-// Rows [row_begin, row_end) of N[x, y] = sum over the spans of x, in all parts, of the span's weight
-// times the weights of the y in it; and where both are heads, x not above y, the sets that hold both.
-// Ids are below `columns`, and no row sums to 2^63. Throws std::out_of_range where a span is not
-// within the ids. Empty once `cancel` is set.
+// Rows [row_begin, row_end) of N[x, y] = sum over the spans of x, in all parts, of the span's
+// weight times the weights of the y in it; and where both are heads, x not above y, the sets that
+// hold both. Ids are below `columns`, and no row sums to 2^63. Throws std::out_of_range where a
+// span is not within the ids. Empty once `cancel` is set.
 template <class Id>
 DeviceBlock span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
                       std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel);

@@ -1,6 +1,6 @@
-// Spans are grouped by a stable sort of whole spans (8 bytes) by their rows: to sort their numbers and
-// fetch them afterwards would read 32 bytes for each. For 17-bit rows of 4 bytes, three passes that
-// move 24 bytes a span: an H100's 3 TB/s bound it at some 40 G spans/s.
+// Spans are grouped by a stable sort of whole spans (8 bytes) by their rows: to sort their numbers
+// and fetch them afterwards would read 32 bytes for each. For 17-bit rows of 4 bytes, three passes
+// that move 24 bytes a span: an H100's 3 TB/s bound it at some 40 G spans/s.
 
 #include "spans.hpp"
 
@@ -39,8 +39,8 @@ Sums<Token, Bounds> stretches(const Chunk<Token>& chunk, const Runs& runs, std::
   return result;
 }
 
-// Ends spans at the next one of the same token: its occurrence is the last label. One in a later run
-// begins beyond this run's end, and so changes nothing.
+// Ends spans at the next one of the same token: its occurrence is the last label. One in a later
+// run begins beyond this run's end, and so changes nothing.
 template <class Token>
 void end_at_next(Span<Token> tokens, Bounds* bounds) {
   for_each("ending spans", tokens.size - 1, [=] __device__(std::int64_t i) {

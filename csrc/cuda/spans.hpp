@@ -30,16 +30,16 @@ template <class Id>
 GroupedSpans group_spans(Span<Id> rows, Span<Bounds> bounds, std::int64_t n_rows);
 
 // Row x: for each i < core with w_i = x in a run, the labels from i + 1 to the run's end, but no
-// further than i + length and the next x of the run, both included. The tokens are on the device, the
-// rest of the chunk on the host.
+// further than i + length and the next x of the run, both included. The tokens are on the device,
+// the rest of the chunk on the host.
 template <class Token>
 GroupedSpans prefix_spans(const Chunk<Token>& chunk, std::int64_t length, CancelFlag cancel);
 
 constexpr std::int64_t kFittingHeads = -1;
 
 // Spans and heads whose sum is the upper triangle of N[x, y] = sets that hold both. `indptr` and
-// `ids` are sets as of sequence_sets, fewer than 2^32 ids. The `heads` ids that stand in the most
-// sets are heads: as many as pay off, if nobody says how many.
+// `ids` are sets as of sequence_sets, fewer than 2^31 - 1 ids. The `heads` ids that stand in the
+// most sets are heads: as many as pay off, if nobody says how many.
 template <class Id>
 SetSpans<Id> set_spans(Span<std::int64_t> indptr, Span<Id> ids, std::int64_t vocab_size,
                        std::int64_t heads = kFittingHeads);
@@ -47,8 +47,8 @@ SetSpans<Id> set_spans(Span<std::int64_t> indptr, Span<Id> ids, std::int64_t voc
 // How many ids the spans of each row hold.
 std::vector<std::int64_t> additions(Span<std::int64_t> indptr, Span<Bounds> bounds);
 
-// The same, added to additions[row], on the device; and sets `outside` to 1 where a span does not lie
-// within `ids` ids. `indptr` may be that of a few rows.
+// The same, added to additions[row], on the device; and sets `outside` to 1 where a span does not
+// lie within `ids` ids. `indptr` may be that of a few rows.
 void add_additions(Span<std::int64_t> indptr, Span<Bounds> bounds, std::int64_t ids,
                    std::int64_t* additions, std::uint32_t* outside);
 

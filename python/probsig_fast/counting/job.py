@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ from .plan import Scanned, Slice, plan
 #: bytes a token, and for `Window` 12 for each of about half as many pairs. For sets a chunk is a
 #: part of the rows to sum, 8 bytes for each occurrence or token of a set.
 CHUNK_TOKENS = {Next: 2**25, Window: 2**23, Prefix: 2**22, SameSequence: 2**23}
-#: Below so many tokens a further chunk costs more than a further thread gains.
-SMALLEST_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -156,9 +153,6 @@ def _checked_chunk_tokens(
 ) -> int:
     """Small enough that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
-        chunk_tokens = kernels.chunk_tokens(CHUNK_TOKENS[type(relation)], threads)
-        if total is not None:  # equally many for each thread
-            rounds = max(math.ceil(total / (threads * chunk_tokens)), 1)
-            chunk_tokens = max(math.ceil(total / (threads * rounds)), SMALLEST_CHUNK)
+        chunk_tokens = kernels.chunk_tokens(CHUNK_TOKENS[type(relation)], total, threads)
     chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
     return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))

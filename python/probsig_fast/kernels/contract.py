@@ -155,8 +155,8 @@ class Kernels(Protocol):
     def load_rows(self, rows: Rows) -> Rows:
         """Likewise, for a matrix that several calls read."""
 
-    def chunk_tokens(self, usual: int, threads: int) -> int:
-        """How many tokens a chunk should have where `usual` suit a processor's caches."""
+    def chunk_tokens(self, usual: int, total: int | None, threads: int) -> int:
+        """How many tokens a chunk should have, of `total`, where `usual` suit a processor."""
 
     def spans_memory(self, share: float) -> float:
         """Bytes that spans may take which wait, where those in host memory may take `share`."""

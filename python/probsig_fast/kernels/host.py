@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Rows, RunningPairs, Spans, Tokens
+
+#: Below so many tokens a further chunk costs more than a further thread gains.
+SMALLEST_CHUNK = 2**20
 
 
 def load(tokens: Tokens) -> Tokens:
@@ -20,8 +25,11 @@ def load_rows(rows: Rows) -> Rows:
     return rows
 
 
-def chunk_tokens(usual: int, threads: int) -> int:
-    return usual
+def chunk_tokens(usual: int, total: int | None, threads: int) -> int:
+    if total is None:
+        return usual
+    rounds = max(math.ceil(total / (threads * usual)), 1)  # equally many for each thread
+    return max(math.ceil(total / (threads * rounds)), SMALLEST_CHUNK)
 
 
 def spans_memory(share: float) -> float:

@@ -35,8 +35,10 @@ _FREE_SHARE = 0.8
 #: threads hold, each of which takes about so many bytes a token on its way.
 _PAIRS_SHARE, _SPANS_SHARE, _CHUNKS_SHARE = 0.5, 0.4, 0.3
 _CHUNK_BYTES = 32
-#: A chunk at most: enough to fill any device, and a fraction of a second to read.
-_MOST_CHUNK = 2**27
+#: A chunk at most: enough to fill any device, and a fraction of a second to read. At least, unless
+#: memory is short: a millisecond of work, as long as it takes to hand it out. And so many chunks at
+#: least, so that one is copied while another is counted.
+_MOST_CHUNK, _LEAST_CHUNK, _CHUNKS = 2**27, 2**24, 4
 _NO_WEIGHTS = np.empty(0, np.int64)
 _NO_HEADS = np.empty(0, np.uint8)
 
@@ -78,9 +80,12 @@ class CudaKernels:
     def load_rows(self, rows: Rows) -> Rows:
         return Rows(*(self._array(array) for array in (rows.indptr, rows.indices, rows.values)))
 
-    def chunk_tokens(self, usual: int, threads: int) -> int:
+    def chunk_tokens(self, usual: int, total: int | None, threads: int) -> int:
         share = _cuda.memory_budget(self.device) * _CHUNKS_SHARE
-        return max(min(int(share / (threads + 2) / _CHUNK_BYTES), _MOST_CHUNK), 1)
+        fitting = max(min(int(share / (threads + 2) / _CHUNK_BYTES), _MOST_CHUNK), 1)
+        if total is None:
+            return fitting
+        return min(fitting, max(-(-total // _CHUNKS), _LEAST_CHUNK))
 
     def spans_memory(self, share: float) -> float:
         return _cuda.memory_budget(self.device) * _SPANS_SHARE

@@ -88,7 +88,9 @@ def _load_native_cuda(device: int | None = None) -> Kernels:
     reason = _cuda.fault(0 if device is None else device)
     if reason:
         raise Unavailable(reason)
-    kernels = native_cuda.kernels_on(_cuda.current_device() if device is None else device, _host_kernels())
+    kernels = native_cuda.kernels_on(
+        _cuda.current_device() if device is None else device, _host_kernels()
+    )
     kernels.set_budget()
     return cast(Kernels, kernels)
 
