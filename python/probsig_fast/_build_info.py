@@ -1,7 +1,7 @@
 """What the installation recorded about the native modules of this package.
 
 The build writes ``_native_build.json`` into the installed package: for each native module either
-``null`` (it was built) or the reason why it was not. See CMakeLists.txt and pyproject.toml.
+``null`` (it was built) or the reason why it was not. See CMakeLists.txt, cmake/ and pyproject.toml.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _record_path() -> Path | None:
 
 
 def missing_reason(module: str) -> str | None:
-    """Say why the native module (``"_cpu"``) is missing; None when it was built."""
+    """Say why a native module (``"_cpu"``, ``"_cuda"``) is missing; None when it was built."""
     path = _record_path()
     if path is None:
         return "the package was not installed by pip, so no native module was built"

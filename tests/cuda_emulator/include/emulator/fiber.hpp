@@ -9,9 +9,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define PROBSIG_EMULATOR_ASAN 1
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if !defined(__x86_64__) && !defined(PROBSIG_EMULATOR_UCONTEXT)
@@ -63,24 +66,66 @@ probsig_emulator_switch:
 )");
 #endif
 
+// Stacks that no fiber uses are kept for the next one, of any thread: each thread of each count
+// would otherwise map and unmap a thousand.
+class Stacks {
+ public:
+#ifdef PROBSIG_EMULATOR_ASAN
+  static constexpr std::size_t kBytes = std::size_t{256} << 10;  // red zones around variables
+#else
+  static constexpr std::size_t kBytes = std::size_t{64} << 10;
+#endif
+
+  static Stacks& get() {
+    static auto* stacks = new Stacks;  // outlives every thread
+    return *stacks;
+  }
+
+  void* take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (free_.empty()) return mapped();
+    void* bottom = free_.back();
+    free_.pop_back();
+#ifdef PROBSIG_EMULATOR_ASAN
+    __asan_unpoison_memory_region(bottom, kBytes);  // of frames that never returned
+#endif
+    return bottom;
+  }
+  void give(void* bottom) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(bottom);
+  }
+
+ private:
+  static void* mapped() {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    // The lowest page stays out of bounds: overflows are met there.
+    void* memory =
+        mmap(nullptr, kBytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* bottom = memory == MAP_FAILED ? nullptr : static_cast<char*>(memory) + page;
+    if (bottom == nullptr || mprotect(bottom, kBytes, PROT_READ | PROT_WRITE) != 0) {
+      fail("no memory for the stack of a thread");
+    }
+    return bottom;
+  }
+
+  std::mutex mutex_;
+  std::vector<void*> free_;
+};
+
 class Fiber {
  public:
   // The stack that this thread already runs on.
   Fiber() = default;
   // A stack of its own, where `entry` starts; it must call `arrived` first, and never return.
   explicit Fiber(void (*entry)()) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    mapped_ = kStackBytes + page;  // the lowest page stays out of bounds: overflows are met there
-    mapping_ = mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bottom_ = mapping_ == MAP_FAILED ? nullptr : static_cast<char*>(mapping_) + page;
-    size_ = kStackBytes;
-    if (bottom_ == nullptr || mprotect(bottom_, size_, PROT_READ | PROT_WRITE) != 0) {
-      fail("no memory for the stack of a thread");
-    }
+    bottom_ = Stacks::get().take();
+    size_ = Stacks::kBytes;
+    is_own_ = true;
     start_at(entry);
   }
   ~Fiber() {
-    if (mapping_ != nullptr) munmap(mapping_, mapped_);
+    if (is_own_) Stacks::get().give(bottom_);
   }
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -108,12 +153,6 @@ class Fiber {
   }
 
  private:
-#ifdef PROBSIG_EMULATOR_ASAN
-  static constexpr std::size_t kStackBytes = std::size_t{256} << 10;  // red zones around variables
-#else
-  static constexpr std::size_t kStackBytes = std::size_t{64} << 10;
-#endif
-
 #ifndef PROBSIG_EMULATOR_UCONTEXT
   void start_at(void (*entry)()) {
     // Six registers, then where `ret` goes, then the end of the chain of return addresses.
@@ -135,8 +174,7 @@ class Fiber {
   ucontext_t context_{};
 #endif
 
-  void* mapping_ = nullptr;
-  std::size_t mapped_ = 0;
+  bool is_own_ = false;
   void* bottom_ = nullptr;
   std::size_t size_ = 0;
   void* fake_stack_ = nullptr;

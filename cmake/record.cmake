@@ -1,0 +1,18 @@
+# record_module(MODULE MISSING DETAIL): record in ${record_file}, for probsig_fast._build_info, what
+# was missing for MODULE and what more is known about that; null (MISSING is empty) when it is built.
+function(record_module module missing detail)
+  set(value null)
+  if(NOT missing STREQUAL "")
+    message(NOTICE "${module} is not built: ${missing}${detail}")
+    set(reason "${missing} when the package was installed${detail}")
+    string(REPLACE "\\" "\\\\" reason "${reason}")
+    string(REPLACE "\"" "\\\"" reason "${reason}")
+    set(value "\"${reason}\"")
+  endif()
+  set(record "{}")
+  if(EXISTS "${record_file}")
+    file(READ "${record_file}" record)
+  endif()
+  string(JSON record SET "${record}" "${module}" "${value}")
+  file(WRITE "${record_file}" "${record}\n")
+endfunction()
