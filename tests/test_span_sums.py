@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_module import EMULATED
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_support import DTYPES, Cells, check_block, check_same, dtypes, span_sums
@@ -184,6 +185,8 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
 def test_a_long_sum_is_cancelled(backend: str, kernels: Kernels) -> None:
     if backend == "reference":
         pytest.skip("the reference lists all additions before it adds")
+    if backend == "native_cuda" and EMULATED:
+        pytest.skip("the kernel runs between two looks at the flag, emulated for hours")
     long = 2**16
     ids = np.arange(long, dtype=np.uint16)
     bounds = np.tile(np.array([0, long], np.uint32), (4_000_000, 1))
