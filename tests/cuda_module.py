@@ -27,3 +27,9 @@ def _load_emulated_cuda() -> bool:
 
 #: Whether PROBSIG_TEST_CUDA names an emulated module, which is then the package's own.
 EMULATED = _load_emulated_cuda()
+
+
+def needs_own_process(backend: str) -> None:
+    """Skip a test that counts in another process, where no emulated module is known."""
+    if backend == "native_cuda" and EMULATED:
+        pytest.skip("a new process takes the package's own CUDA module, not the emulated one")

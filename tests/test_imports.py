@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from cuda_module import needs_own_process
 
 import probsig_fast
 
@@ -52,6 +53,8 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
+#: Modules without a Python file.
+NATIVE = {"_cpu", "_cuda"}
 
 
 def import_nodes(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -89,7 +92,7 @@ def imports_of(module: str) -> set[str]:
             root, _, inside = name.partition(".")
             if root != "probsig_fast":
                 continue
-            while inside and inside not in MODULES and inside != "_cpu":
+            while inside and inside not in MODULES and inside not in NATIVE:
                 inside = inside.rpartition(".")[0]
             found.add(inside or "__init__")
     return found - {module}
@@ -150,6 +153,7 @@ def test_the_import_alone_is_light() -> None:
 
 @pytest.mark.parametrize("relation", ["Next()", "Window(2, 'harmonic', 'symmetric')"])
 def test_counting_loads_no_torch(backend: str, relation: str) -> None:
+    needs_own_process(backend)
     loaded = loaded_after(
         "import numpy, probsig_fast as ps",
         f"c = ps.count(numpy.arange(5), ps.{relation}, vocab_size=5, backend={backend!r})",

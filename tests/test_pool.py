@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_module import needs_own_process
 
 import probsig_fast as ps
 from probsig_fast import accumulator
@@ -108,6 +109,8 @@ def test_which_error_is_raised_does_not_depend_on_threads(backend: str, threads:
 def test_a_failing_kernel_reaches_the_caller(
     backend: str, kernel: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if backend == "native_cuda" and kernel != "scan":
+        pytest.skip("blocks stay on the device, in one running sum")
     kernels = registry.choose(backend).load()
     original = getattr(kernels, kernel)
     calls = 0
@@ -157,6 +160,7 @@ print("finished", flush=True)
 
 @pytest.mark.parametrize("chunk_tokens", [2**25, 2**20], ids=["one-chunk", "many-chunks"])
 def test_ctrl_c_ends_a_long_count(backend: str, chunk_tokens: int) -> None:
+    needs_own_process(backend)
     process = subprocess.Popen(
         [sys.executable, "-c", LONG_COUNT, backend, str(chunk_tokens)],
         stdout=subprocess.PIPE,
@@ -180,6 +184,7 @@ def test_ctrl_c_ends_a_long_count(backend: str, chunk_tokens: int) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_counting_in_a_forked_child(backend: str) -> None:
+    needs_own_process(backend)
     script = (
         "import os, sys, numpy as np, probsig_fast as ps\n"
         "def count():\n"
@@ -195,7 +200,11 @@ def test_counting_in_a_forked_child(backend: str) -> None:
     )
     command = [sys.executable, "-c", script, backend]
     result = subprocess.run(command, capture_output=True, text=True, timeout=4 * WAIT)
-    assert result.returncode == 0, result.stderr[-500:]
+    if backend == "native_cuda":  # CUDA does not outlive a fork: the child is told
+        assert result.returncode != 0
+        assert "BackendError: backend: 'native_cuda' is not available here" in result.stderr
+    else:
+        assert result.returncode == 0, result.stderr[-500:]
 
 
 # How many threads
