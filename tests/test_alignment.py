@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import TOLERANCE, brute_force, check, random_counts, signature_of  # noqa: E402
 
-from probsig_fast.alignment import cosine_correlation, moments  # noqa: E402
+from probsig_fast.alignment import cosine_correlation, devices, moments  # noqa: E402
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_both_ways_to_the_covariance(
     W, counts = rng.standard_normal((80, 12)) + 1.0, random_counts(rng, 80, 30)
     for factor in (0.0, math.inf):
         monkeypatch.setattr(moments, "_CANCELLED", factor)
-        monkeypatch.setattr(moments, "_BLOCK_ELEMENTS", 80 * 7)
+        monkeypatch.setattr(devices, "_HOST_BLOCK", 80 * 7)
         check(W, counts)
 
 
@@ -271,7 +271,7 @@ def test_threads_change_no_bit(
         rows //= 5
     W, signature = larger_case(rng, rows, d)
     monkeypatch.setattr(moments, "_BLOCK_ROWS", 500)
-    monkeypatch.setattr(moments, "_BLOCK_ELEMENTS", 100 * 300)
+    monkeypatch.setattr(devices, "_HOST_BLOCK", 100 * 300)
     before = torch.get_num_threads()
     results = set()
     try:

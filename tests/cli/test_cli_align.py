@@ -75,6 +75,59 @@ def test_align_prints_both_side_by_side(probsig: Any, corpus_counts: Path, tmp_p
     assert one.out.splitlines()[3].split() == ["mean-centred"]
 
 
+@pytest.mark.parametrize(("option", "top"), [([], 1), ([0.2], 6)])
+def test_align_strong_pairs(
+    probsig: Any, corpus_counts: Path, tmp_path: Path, option: list[float], top: int
+) -> None:
+    np.save(tmp_path / "embedding.npy", embedding_of())
+    run = probsig(
+        *("align", corpus_counts, tmp_path / "embedding.npy", "--json", "--device", "cpu"),
+        *("--strong-pairs", *option),
+    )
+    told = json.loads(run.out)
+    signature = ps.Counts.load(corpus_counts).phi_next()
+    first, second = np.triu_indices(8, 1)
+    for kind in ("raw", "mean_centred"):
+        W = embedding_of().astype(np.float64)
+        W -= W.mean(axis=0) if kind == "mean_centred" else 0
+        g, h = (unit(x) @ unit(x).T for x in (W, signature.to_scipy().toarray()))
+        chosen = np.argsort(-g[first, second], kind="stable")[:top]
+        found = told[kind]["strong_pairs"]
+        assert (found["fraction"], found["top"]) == (option[0] if option else 0.001, top)
+        pairs = [(pair["first"], pair["second"]) for pair in found["by_embedding"]["pairs"]]
+        assert pairs == list(zip(first[chosen], second[chosen], strict=True))
+        mean = found["by_embedding"]["mean_signature_cosine"]
+        assert mean == pytest.approx(h[first, second][chosen].mean(), abs=1e-9)
+        assert len(found["by_signature"]["pairs"]) == top
+
+
+def unit(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    lengths: np.ndarray[Any, Any] = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths
+
+
+def test_align_prints_strong_pairs(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "embedding.npy", embedding_of())
+    run = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--strong-pairs", 0.2)
+    assert (run.code, run.err) == (0, "")
+    lines = run.out.splitlines()[10:]
+    assert lines[0].split() == ["top", "0.2", "of", "pairs", "raw", "mean-centred"]
+    assert lines[1].split() == ["pairs", "6", "6"]
+    assert [line[:29].rstrip() for line in lines[2:]] == [
+        "top by embedding cosine, from",
+        "  mean signature cosine",
+        "  over that of all pairs",
+        "top by signature cosine, from",
+        "  mean embedding cosine",
+        "top by both",
+    ]
+    alone = probsig(
+        "align", corpus_counts, tmp_path / "embedding.npy", "--centre", "--strong-pairs"
+    )
+    assert "raw" not in alone.out
+    assert "top 0.001 of pairs" in alone.out
+
+
 @pytest.mark.parametrize(
     ("relation", "names"),
     [
@@ -184,6 +237,8 @@ def test_align_bad_input(probsig: Any, corpus_counts: Path, tmp_path: Path) -> N
     np.save(path, embedding_of())
     one_error(probsig("align", corpus_counts, path, "--key", "x"), "--key: expected none")
     one_error(probsig("align", corpus_counts, path, "--min-support", -1), "min_support: expected")
+    one_error(probsig("align", corpus_counts, path, "--strong-pairs", 2), "fraction: expected", "2")
+    one_error(probsig("align", corpus_counts, path, "--device", "gpu"), "device: expected", "'gpu'")
 
 
 def test_align_without_torch_names_the_extra(

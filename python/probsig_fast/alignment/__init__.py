@@ -8,5 +8,13 @@ except ImportError as error:
     raise missing_extra("torch", "torch", "probsig_fast.alignment") from error
 
 from .functional import CosineCorrelation, cosine_correlation
+from .strong_pairs import Pair, StrongPairs, TopPairs, strong_pairs
 
-__all__ = ["CosineCorrelation", "cosine_correlation"]
+__all__ = [
+    "CosineCorrelation",
+    "Pair",
+    "StrongPairs",
+    "TopPairs",
+    "cosine_correlation",
+    "strong_pairs",
+]

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, ArgumentTypeError
-from ..kernels.registry import choose
+from ..kernels.contract import Kernels
 from ..pool import WorkerPool, thread_count
 from ..signature import Signature, check_min_support
+from .devices import compute_device, kernels_for, memory_told, single_threaded_torch
+from .inputs import check_flag, check_signature, checked_embedding
 from .moments import cosine_moments
-from .rows import checked_embedding, mean_row, nonzero_rows, unit_embedding, unit_signature
+from .rows import Compared, compared_rows, kept_rows, unit_signature
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def cosine_correlation(
     centre: bool = False,
     threads: int | None = None,
     backend: str | None = None,
+    device: torch.device | str | None = None,
 ) -> CosineCorrelation:
     """R_cos(W, phi): how far tokens with similar signatures have similar embeddings.
 
@@ -75,7 +77,8 @@ def cosine_correlation(
 
     It is exact, over the whole vocabulary and in float64, and forms no V x V matrix. Rows are
     compared that have enough support and are not zero in either matrix. It does not depend on
-    `threads`; backends agree up to rounding.
+    `threads`; backends and devices agree up to rounding (1e-10 is tested). On a CUDA device the
+    last bits may also change from run to run, as its libraries do not promise them.
 
     Args:
         W: [V, d], a torch tensor on any device or a NumPy array of any real floating type. Row i
@@ -85,7 +88,10 @@ def cosine_correlation(
         centre: subtract from W one mean first, that of all rows with enough support: embeddings
             share a large common direction. Rows equal to the mean up to rounding are then zero.
         threads: None takes the processors that this process may use.
-        backend: as in `count`.
+        backend: as in `count`, for PP' of the signature's unit rows P; None takes native_cuda on a
+            CUDA device, where it runs.
+        device: where all else runs: a torch device or its name, the CPU or CUDA. None: W's, if
+            that is CUDA; else the CPU. A W on CUDA stays there.
 
     Returns:
         `CosineCorrelation`. `pearson` is NaN where it is undefined: with fewer than three rows, or
@@ -96,11 +102,14 @@ def cosine_correlation(
         ArgumentTypeError: W is no dense tensor or array of a real floating type; another
             argument has a type that cannot be used.
         ArgumentError: W has another number of dimensions or rows, or a value that is not finite;
-            `min_support` or `threads` is out of range; the signature's columns are damaged.
+            `min_support` or `threads` is out of range; the signature's columns are damaged; no
+            such device.
         BackendError: an unknown or missing backend.
+        DeviceMemoryError: the device has too little free memory.
 
     Cost: O(K d^2 + nnz d + sum of the squared lengths of the signature's columns) time; O(K d +
     nnz) memory, in float64. Where d is large beside K, or where the terms cancel, O(K^2 d).
+    Memory of a CUDA device: 8 K d + 12 nnz bytes, and up to 1 GiB in blocks.
 
     Example:
         >>> import numpy as np
@@ -111,55 +120,35 @@ def cosine_correlation(
         >>> result.tokens, result.pairs
         (3, 3)
     """
-    _check_signature(signature)
-    W = checked_embedding(W, signature)
-    _check_flag("centre", centre)
-    signature = signature.with_min_support(check_min_support(min_support))
-    kernels = choose(backend).load()
-    threads = thread_count(threads)
-
-    passing = np.flatnonzero(
-        signature.support >= signature.min_support * signature.weight_scale
-    ).astype(np.int64)
-    mean = mean_row(W, passing) if centre else None
-    embedding, tokens = unit_embedding(W, nonzero_rows(signature), mean)
-    if tokens.size < 2:
-        nan = float("nan")
-        pearson, mean_embedding, mean_signature = nan, nan, nan
-    else:
-        rows = unit_signature(signature, tokens)
-        with WorkerPool(threads) as pool:
-            moments = cosine_moments(embedding, rows, kernels, pool)
-        pearson = moments.pearson
-        mean_embedding, mean_signature = moments.mean_embedding, moments.mean_signature
+    check_signature(signature)
+    place = compute_device(device, W)
+    with memory_told(place):
+        W = checked_embedding(W, signature)
+        check_flag("centre", centre)
+        signature = signature.with_min_support(check_min_support(min_support))
+        kernels = kernels_for(backend, place)
+        with single_threaded_torch(), WorkerPool(thread_count(threads)) as pool:
+            compared = compared_rows(W, signature, centre, place)
+            pearson, mean_embedding, mean_signature = _figures(compared, kernels, pool)
+    tokens = compared.tokens.size
     return CosineCorrelation(
         pearson,
-        tokens.size,
-        math.comb(tokens.size, 2),
+        tokens,
+        math.comb(tokens, 2),
         mean_embedding,
         mean_signature,
         signature.name,
         signature.min_support,
         centre,
-        passing.size if centre else 0,
+        compared.mean_rows,
     )
 
 
-def _check_signature(signature: Any) -> None:
-    """Check the type, and that the indices can be followed: a damaged file must not crash."""
-    if not isinstance(signature, Signature):
-        hint = "; counts give one: counts.phi_next()" if hasattr(signature, "phi_next") else ""
-        raise ArgumentTypeError(
-            f"signature: expected a Signature, got {type(signature).__name__}{hint}"
-        )
-    indices = signature.indices
-    if indices.size and not 0 <= indices.min() <= indices.max() < signature.n_columns:
-        raise ArgumentError(
-            f"signature: expected columns from 0 to {signature.n_columns - 1}, "
-            f"got {indices.min()} to {indices.max()}"
-        )
-
-
-def _check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ArgumentTypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+def _figures(compared: Compared, kernels: Kernels, pool: WorkerPool) -> tuple[float, float, float]:
+    """R_cos and both means."""
+    if compared.tokens.size < 2:
+        nan = float("nan")
+        return nan, nan, nan
+    rows = unit_signature(kept_rows(compared.signature, compared.tokens))
+    moments = cosine_moments(compared.embedding, rows, kernels, pool)
+    return moments.pearson, moments.mean_embedding, moments.mean_signature

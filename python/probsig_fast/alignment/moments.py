@@ -1,35 +1,33 @@
 """Sums over pairs i != j of two cosine matrices, from their factors (THEORY, section 4).
 
 E [K, d] is dense and P [K, W] sparse, both with unit rows; G = EE' and H = PP' are never formed.
-Every sum has an order that E and P fix alone, so no figure depends on the number of threads.
+On the CPU every sum has an order that E and P fix alone, so no figure depends on the number of
+threads; on a CUDA device the order is that of its libraries' products.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..device import is_device_array
 from ..kernels.contract import Kernels, Rows
 from ..pool import WorkerPool
+from .centred import Centred, centre_rows, describe_rows
+from .devices import Runner, block_elements, runner_for, tile_elements
 from .rows import NOISE
+from .sparse import SparseRows, sparse_rows
+from .work import Range, Tile, ranges, steps, tiles
 
 if TYPE_CHECKING:
     import scipy.sparse
 
-Result = TypeVar("Result")
-
-#: Pieces of work for the threads, whatever their number.
-_TASKS = 128
-#: Elements of a dense block (32 MiB of float64).
-_BLOCK_ELEMENTS = 2**22
 #: Rows of E that one product sums over.
 _BLOCK_ROWS = 4096
 #: Cov is formed pair by pair where it is smaller than its terms by more than this factor. Below,
@@ -65,51 +63,10 @@ class CosineMoments:
         return min(1.0, max(-1.0, self.covariance / norm))
 
 
-@dataclass(frozen=True)
-class _Centred:
-    """Unit rows x_i = x~_i + m with m their mean, and what their cosines are made of:
-
-        x_i.x_j = |m|^2 + x~_i.x~_j + u_i + u_j,  u_i = x~_i.m
-
-    Without |m|^2 these sum to 0 over all i and j, the diagonal included.
-
-    Attributes:
-        along: u, float64 [K].
-        diagonal: a_i = |x~_i|^2 + 2 u_i, float64 [K]: what the diagonal has beyond |m|^2.
-        square: |m|^2.
-    """
-
-    along: NDArray[np.float64]
-    diagonal: NDArray[np.float64]
-    square: float
-
-    @property
-    def tokens(self) -> int:
-        return self.along.size
-
-    @property
-    def pairs(self) -> int:
-        """Ordered pairs i != j."""
-        return self.tokens * (self.tokens - 1)
-
-    @property
-    def rest(self) -> float:
-        """The mean over i != j of x_i.x_j - |m|^2."""
-        return -math.fsum(self.diagonal) / self.pairs
-
-    @property
-    def mean_cosine(self) -> float:
-        """The mean over i != j of x_i.x_j."""
-        return self.square + self.rest
-
-
 def cosine_moments(
-    embedding: NDArray[np.float64],
-    signature: scipy.sparse.csr_array,
-    kernels: Kernels,
-    pool: WorkerPool,
+    embedding: torch.Tensor, signature: scipy.sparse.csr_array, kernels: Kernels, pool: WorkerPool
 ) -> CosineMoments:
-    """The moments of the cosines of unit rows.
+    """The moments of the cosines of unit rows. Products with E run where E is.
 
     Args:
         embedding: E, float64 [K, d], K at least 2. It is centred in place.
@@ -118,73 +75,56 @@ def cosine_moments(
     Cost: see `cosine_correlation`.
     """
     columns = signature.T.tocsr()  # P' [W, K]
-    e, p = _centre(embedding), _describe(signature)
-    with _single_threaded_torch():
+    e, p = centre_rows(embedding), describe_rows(signature)
+    runner = runner_for(embedding.device, pool)
+    try:
         variance_p = _signature_variance(signature, columns, p, kernels, pool)
-        variance_e = _embedding_variance(embedding, e, pool)
-        covariance = 0.0
-        if variance_e and variance_p:
-            covariance, terms = _covariance(embedding, e, columns, p, pool)
-            if terms > _CANCELLED * math.sqrt(variance_e) * math.sqrt(variance_p):
-                covariance = _pairwise_covariance(embedding, e, signature, columns, p, pool)
+    finally:
+        kernels.release()  # the products may need the memory
+    variance_e = _embedding_variance(embedding, e, runner)
+    covariance = 0.0
+    if variance_e and variance_p:
+        covariance, terms = _covariance(embedding, e, columns, p, runner)
+        if terms > _CANCELLED * math.sqrt(variance_e) * math.sqrt(variance_p):
+            rows = sparse_rows(signature, embedding.device)
+            covariance = _pairwise_covariance(embedding, e, rows, p, runner)
     return CosineMoments(e.tokens, e.mean_cosine, p.mean_cosine, covariance, variance_e, variance_p)
-
-
-def _centre(rows: NDArray[np.float64]) -> _Centred:
-    """Subtract the mean of the rows from them, in place."""
-    mean = np.zeros(rows.shape[1])
-    for _ in range(2):  # the second time takes away what rounding left of the sum of the rows
-        rest = rows.mean(axis=0)
-        rows -= rest
-        mean += rest
-    squares = np.einsum("ij,ij->i", rows, rows)
-    # |x_i| = 1 gives 2 u_i = mean |x~|^2 - |x~_i|^2. Where all rows are nearly alike, x~_i.m would
-    # be rounding: a unit row of float64 is one to 1e-16, and u_i is of the order of |x~_i|^2.
-    mean_square = math.fsum(squares) / len(rows)
-    along = (mean_square - squares) / 2
-    return _Centred(along, np.full(len(rows), mean_square), float(np.square(mean).sum()))
-
-
-def _describe(rows: scipy.sparse.csr_array) -> _Centred:
-    """The same of sparse rows, none of them empty, which stay as they are: x~ would be dense."""
-    mean = np.bincount(rows.indices, rows.data, minlength=rows.shape[1]) / rows.shape[0]
-    square = float(np.square(mean).sum())
-    norms = np.add.reduceat(np.square(rows.data), rows.indptr[:-1])
-    return _Centred(rows @ mean - square, norms - square, square)
 
 
 def _signature_variance(
     rows: scipy.sparse.csr_array,
     columns: scipy.sparse.csr_array,
-    p: _Centred,
+    p: Centred,
     kernels: Kernels,
     pool: WorkerPool,
 ) -> float:
     """Var_H = sum over i != j of (p_i.p_j - mean)^2. Nothing cancels, so it is right for any P."""
-    p_rows, p_columns = _as_rows(rows), _as_rows(columns)
-    additions = np.diff(p_columns.indptr)[p_rows.indices]
-    work = np.concatenate([[0], np.cumsum(additions)])[p_rows.indptr]
-    p_rows, p_columns = kernels.load_rows(p_rows), kernels.load_rows(p_columns)
+    p_rows, p_columns = kernels.load_rows(_as_rows(rows)), kernels.load_rows(_as_rows(columns))
+    if is_device_array(p_rows.values):
+        pieces = [(0, p.tokens)]  # a device shares out the rows itself
+    else:
+        additions = np.diff(columns.indptr)[rows.indices].astype(np.int64)
+        pieces = ranges(np.concatenate([[0], np.cumsum(additions)])[rows.indptr])
 
-    def squares(begin: int, end: int) -> NDArray[np.float64]:
-        return kernels.gram_squares(p_rows, p_columns, p.mean_cosine, begin, end, pool.cancel)
+    def squares(piece: Range) -> NDArray[np.float64]:
+        return kernels.gram_squares(p_rows, p_columns, p.mean_cosine, *piece, pool.cancel)
 
-    variance = math.fsum(np.concatenate(_over(pool, squares, _ranges(work))))
+    variance = math.fsum(np.concatenate(list(pool.map(squares, pieces))))
     # Sums of positive products round by their own size. |q|^2, the mean of all H, stands for it:
     # it is not 0 where all rows are orthogonal, but their mean cosine is, up to rounding.
     return _unless_rounding(variance, p.pairs * (NOISE * p.square) ** 2)
 
 
-def _embedding_variance(embedding: NDArray[np.float64], e: _Centred, pool: WorkerPool) -> float:
+def _embedding_variance(embedding: torch.Tensor, e: Centred, runner: Runner) -> float:
     """Var_G = |E~'E~|^2 + 2K u.u - sum a_i^2 - (sum a)^2 / (K (K - 1)), or pair by pair.
 
     Up to 2 d rows may be nearly orthogonal; the diagonal would then be all of |E~'E~|^2, and
     pairs cost no more than E~'E~. More rows cannot: |E~'E~|^2 >= (sum |e~|^2)^2 / d.
     """
     if e.tokens <= 2 * embedding.shape[1]:
-        variance = _pairwise_variance(embedding, e, pool)
+        variance = _pairwise_variance(embedding, e, runner)
     else:
-        variance = _combine(_gram_norm(embedding, pool), e, e)
+        variance = _combine(_gram_norm(embedding, runner), e, e)
     return _unless_rounding(variance, e.pairs * NOISE**2)
 
 
@@ -193,24 +133,24 @@ def _unless_rounding(variance: float, noise: float) -> float:
 
 
 def _covariance(
-    embedding: NDArray[np.float64],
-    e: _Centred,
+    embedding: torch.Tensor,
+    e: Centred,
     columns: scipy.sparse.csr_array,
-    p: _Centred,
-    pool: WorkerPool,
+    p: Centred,
+    runner: Runner,
 ) -> tuple[float, float]:
     """Cov = |P'E~|^2 + 2K u.v - sum a_i b_i - (sum a)(sum b) / (K (K - 1)), and the size of the
     terms against which it is rounded (those of P are differences of terms of size 1).
 
     P'E~ stands for P~'E~, which is the same, as the rows of E~ sum to 0.
     """
-    product = _product_norm(columns, embedding, pool)
+    product = _product_norm(columns, embedding, runner)
     along = math.sqrt(math.fsum(np.square(e.along)))
     terms = product + 2.0 * e.tokens * along + math.fsum(np.abs(e.diagonal))
     return _combine(product, e, p), terms
 
 
-def _combine(product: float, x: _Centred, y: _Centred) -> float:
+def _combine(product: float, x: Centred, y: Centred) -> float:
     """The sum over i != j of the products of two cosines' deviations, from |X~'Y~|^2."""
     return math.fsum(
         (
@@ -222,70 +162,82 @@ def _combine(product: float, x: _Centred, y: _Centred) -> float:
     )
 
 
-def _gram_norm(embedding: NDArray[np.float64], pool: WorkerPool) -> float:
+def _gram_norm(embedding: torch.Tensor, runner: Runner) -> float:
     """|E~'E~|^2."""
-    rows = torch.from_numpy(embedding)
 
-    def gram(begin: int, end: int) -> NDArray[np.float64]:
-        block: NDArray[np.float64] = (rows[begin:end].T @ rows[begin:end]).numpy()
-        return block
+    def gram(rows: Range) -> torch.Tensor:
+        block = embedding[slice(*rows)]
+        return block.T @ block
 
-    total = np.zeros((embedding.shape[1],) * 2)
-    for block in pool.map(lambda range_: gram(*range_), _steps(len(embedding), _BLOCK_ROWS)):
+    total = embedding.new_zeros((embedding.shape[1],) * 2)
+    for block in runner.map(gram, steps(len(embedding), _BLOCK_ROWS)):
         total += block
-    return float(np.square(total).sum())
+    return _square_sum(total)
 
 
 def _product_norm(
-    columns: scipy.sparse.csr_array, embedding: NDArray[np.float64], pool: WorkerPool
+    columns: scipy.sparse.csr_array, embedding: torch.Tensor, runner: Runner
 ) -> float:
-    """|P'E~|^2, of some rows of P' at a time. SciPy's product releases the GIL."""
+    """|P'E~|^2, of some rows of P' at a time."""
+    at_most = max(1, block_elements(embedding.device) // max(1, embedding.shape[1]))
+    transposed = sparse_rows(columns, embedding.device)
 
-    def norm(begin: int, end: int) -> float:
-        return float(np.square(columns[begin:end] @ embedding).sum())
+    def norm(rows: Range) -> float:
+        return _square_sum(transposed.times(rows, embedding))
 
-    entries = columns.indptr.astype(np.int64)
-    return math.fsum(_over(pool, norm, _ranges(entries, _rows_at_once(embedding.shape[1]))))
+    pieces = ranges(columns.indptr.astype(np.int64), at_most)
+    return math.fsum(runner.map(norm, pieces))
 
 
-def _pairwise_variance(embedding: NDArray[np.float64], e: _Centred, pool: WorkerPool) -> float:
-    """Var_G from its pairs, some rows at a time: O(K^2 d)."""
+def _pairwise_variance(embedding: torch.Tensor, e: Centred, runner: Runner) -> float:
+    """Var_G from its pairs: O(K^2 d)."""
+    deviations = _deviations(embedding, e)
 
-    def squares(begin: int, end: int) -> float:
-        return float(np.square(_deviations(embedding, e, begin, end)).sum())
+    def squares(tile: Tile) -> float:
+        return _square_sum(deviations(tile))
 
-    return math.fsum(_over(pool, squares, _steps(e.tokens, _rows_at_once(e.tokens))))
+    return _over_pairs(squares, embedding, runner)
 
 
 def _pairwise_covariance(
-    embedding: NDArray[np.float64],
-    e: _Centred,
-    signature: scipy.sparse.csr_array,
-    columns: scipy.sparse.csr_array,
-    p: _Centred,
-    pool: WorkerPool,
+    embedding: torch.Tensor, e: Centred, signature: SparseRows, p: Centred, runner: Runner
 ) -> float:
-    """Cov from its pairs, some rows at a time: O(K^2 d), and PP' by SciPy."""
+    """Cov from its pairs: O(K^2 d), and PP'."""
+    deviations = _deviations(embedding, e)
 
-    def products(begin: int, end: int) -> float:
-        cosines = (signature[begin:end] @ columns).toarray()
-        cosines -= p.mean_cosine
-        cosines *= _deviations(embedding, e, begin, end)
-        return float(cosines.sum())
+    def products(tile: Tile) -> float:
+        cosines = signature.gram(tile) - p.mean_cosine
+        return float(cosines.mul_(deviations(tile)).sum())
 
-    return math.fsum(_over(pool, products, _steps(e.tokens, _rows_at_once(e.tokens))))
+    return _over_pairs(products, embedding, runner)
 
 
-def _deviations(
-    embedding: NDArray[np.float64], e: _Centred, begin: int, end: int
-) -> NDArray[np.float64]:
-    """G - its mean in rows [begin, end), with 0 on the diagonal: float64 [end - begin, K]."""
-    rows = torch.from_numpy(embedding)
-    block: NDArray[np.float64] = (rows[begin:end] @ rows.T).numpy()
-    block += e.along
-    block += (e.along[begin:end] - e.rest)[:, None]
-    block[np.arange(end - begin), np.arange(begin, end)] = 0.0
-    return block
+def _over_pairs(term: Callable[[Tile], float], embedding: torch.Tensor, runner: Runner) -> float:
+    """The sum of a symmetric matrix, from the tiles of its upper triangle."""
+    cut = tiles(len(embedding), tile_elements(embedding.device))
+    sums = runner.map(term, cut)
+    return math.fsum(
+        value if tile.diagonal else 2 * value for tile, value in zip(cut, sums, strict=True)
+    )
+
+
+def _deviations(embedding: torch.Tensor, e: Centred) -> Callable[[Tile], torch.Tensor]:
+    """A function that gives G - its mean in a tile, with 0 on the diagonal."""
+    along = torch.from_numpy(e.along).to(embedding.device)
+
+    def deviations(tile: Tile) -> torch.Tensor:
+        rows, columns = slice(*tile.rows), slice(*tile.columns)
+        block = embedding[rows] @ embedding[columns].T
+        block += along[columns]
+        block += (along[rows] - e.rest)[:, None]
+        return block.fill_diagonal_(0.0) if tile.diagonal else block
+
+    return deviations
+
+
+def _square_sum(block: torch.Tensor) -> float:
+    """Overwrites the block."""
+    return float(block.square_().sum())
 
 
 def _as_rows(matrix: scipy.sparse.csr_array) -> Rows:
@@ -294,56 +246,3 @@ def _as_rows(matrix: scipy.sparse.csr_array) -> Rows:
         matrix.indices.astype(np.int32, copy=False),
         matrix.data,
     )
-
-
-# Work for the threads
-
-
-def _rows_at_once(row_size: int) -> int:
-    return max(1, _BLOCK_ELEMENTS // max(1, row_size))
-
-
-def _steps(rows: int, at_most: int) -> list[tuple[int, int]]:
-    return [(begin, min(begin + at_most, rows)) for begin in range(0, rows, at_most)]
-
-
-def _ranges(work: NDArray[np.int64], at_most: int | None = None) -> list[tuple[int, int]]:
-    """Row ranges of about equal work, `work` being its running sum [rows + 1], of no more than
-    `at_most` rows. They do not depend on the number of threads."""
-    rows = work.size - 1
-    shares = np.searchsorted(work, work[-1] * np.arange(1, _TASKS) // _TASKS)
-    cuts = np.unique(np.concatenate([np.arange(0, rows, at_most or rows), shares, [rows]]))
-    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-
-
-def _over(
-    pool: WorkerPool, function: Callable[[int, int], Result], ranges: list[tuple[int, int]]
-) -> list[Result]:
-    return list(pool.map(lambda range_: function(*range_), ranges))
-
-
-_torch_lock = threading.Lock()
-_torch_users = 0
-_torch_threads = 1
-
-
-@contextmanager
-def _single_threaded_torch() -> Iterator[None]:
-    """Torch uses one thread a product, in threads begun inside: the pool's do the rest.
-
-    Both because a product's rounding depends on its threads, and because they would be too many.
-    The number of threads is the process's, so concurrent users share the change.
-    """
-    global _torch_users, _torch_threads
-    with _torch_lock:
-        if _torch_users == 0:
-            _torch_threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-        _torch_users += 1
-    try:
-        yield
-    finally:
-        with _torch_lock:
-            _torch_users -= 1
-            if _torch_users == 0:
-                torch.set_num_threads(_torch_threads)

@@ -1,8 +1,13 @@
-"""An embedding and a signature as matrices of unit rows, float64, over the tokens compared."""
+"""An embedding and a signature as matrices over the tokens compared, float64.
+
+The embedding's unit rows are the same bits on every device: sums are `tree_sum`s, and what else
+is done to them is exact or rounded as IEEE 754 says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..csr import Csr, scipy_csr
-from ..errors import ArgumentError, ArgumentTypeError
 from ..signature import Signature
+from .inputs import rows_at_once
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -20,121 +25,140 @@ if TYPE_CHECKING:
 #: it would have two or three right digits at best.
 NOISE = 2.0**-43
 
-#: Elements of W looked at at a time, which bounds temporary memory.
-_BLOCK_ELEMENTS = 2**22
 
+@dataclass(frozen=True)
+class Compared:
+    """The rows that are compared: enough support, and zero in neither matrix.
 
-def checked_embedding(W: Any, signature: Signature) -> Any:
-    """W, found to be a finite real [V, d] matrix with the signature's rows. O(V d).
-
-    A tensor comes back without its gradient, and in float32 if it has 8 bits, for which torch
-    lacks most functions.
-
-    Raises:
-        ArgumentError, ArgumentTypeError: it is not; says what came.
+    Attributes:
+        embedding: float64 [K, d], unit rows, on the device.
+        tokens: int64 [K], their ids, ascending.
+        signature: without the rows that lack support.
+        mean_rows: of how many rows the mean was that was subtracted; 0 if none was.
     """
-    if isinstance(W, torch.Tensor):
-        real = W.dtype.is_floating_point and W.layout == torch.strided
-        kind = f"{W.dtype}" if W.layout == torch.strided else f"{W.dtype}, {W.layout}"
-    elif isinstance(W, np.ndarray):
-        real = np.issubdtype(W.dtype, np.floating)
-        kind = f"NumPy {W.dtype}"
-    else:
-        real, kind = False, type(W).__name__
-    if not real:
-        raise ArgumentTypeError(
-            f"W: expected a dense torch tensor or NumPy array of real floats, got {kind}"
-        )
-    if W.ndim != 2:
-        raise ArgumentError(f"W: expected 2 dimensions [V, d], got shape {tuple(W.shape)}")
-    expected, got = signature.shape[0], W.shape[0]
-    if got != expected:
-        hint = f"; rows beyond the tokenizer can be cut with W[:{expected}]"
-        raise ArgumentError(
-            f"W: expected {expected} rows, as {signature.name} has, got {got}"
-            + (hint if got > expected else "")
-        )
-    if isinstance(W, torch.Tensor):
-        W = W.detach()
-        W = W.to(torch.float32) if W.element_size() == 1 else W
-    _check_finite(W)
-    return W
+
+    embedding: torch.Tensor
+    tokens: NDArray[np.int64]
+    signature: Signature
+    mean_rows: int
 
 
-def _check_finite(W: Any) -> None:
-    """In its own type and where it is: most of its rows may not be compared at all."""
-    step = _rows_at_once(W)
-    for begin in range(0, W.shape[0], step):
-        part = W[begin : begin + step]
-        finite = np.isfinite(part) if isinstance(W, np.ndarray) else part.isfinite()
-        if not finite.all():
-            k = np.flatnonzero(~np.array(finite.all(1).tolist()))[0]
-            value = next(value for value in part[k].tolist() if not np.isfinite(value))
-            raise ArgumentError(f"W: expected finite values, got {value} in row {begin + k}")
+def compared_rows(W: Any, signature: Signature, centre: bool, device: torch.device) -> Compared:
+    """What is left of a checked W and of a signature with its `min_support`.
+
+    Args:
+        centre: subtract the mean of all rows with enough support from W first.
+    """
+    mean, mean_rows = None, 0
+    if centre:
+        supported = signature.support >= signature.min_support * signature.weight_scale
+        passing = np.flatnonzero(supported).astype(np.int64)
+        mean, mean_rows = mean_row(W, passing, device), passing.size
+    embedding, tokens = unit_embedding(W, nonzero_rows(signature), mean, device)
+    return Compared(embedding, tokens, signature, mean_rows)
 
 
-def _rows_at_once(W: Any) -> int:
-    return max(1, _BLOCK_ELEMENTS // max(1, int(W.shape[1])))
+def tree_sum(terms: torch.Tensor, dim: int) -> torch.Tensor:
+    """The sum over a dimension, its second half added to its first until one is left: an order
+    that the size alone fixes, and nothing that devices round differently. `terms` is overwritten.
+
+    A sum of n terms rounds ceil(log2 n) times.
+    """
+    while (size := terms.shape[dim]) > 1:
+        half = (size + 1) // 2
+        terms.narrow(dim, 0, size - half).add_(terms.narrow(dim, half, size - half))
+        terms = terms.narrow(dim, 0, half)
+    return terms.sum(dim)  # of one term, or none
+
+
+def root_(values: torch.Tensor) -> torch.Tensor:
+    """The square root, in place, rounded right: torch's own on the CPU may be off by a bit."""
+    if values.device.type == "cpu":
+        np.sqrt(values.numpy(), out=values.numpy())
+        return values
+    return values.sqrt_()
+
+
+def row_squares(rows: torch.Tensor) -> torch.Tensor:
+    """|x_i|^2 of these rows, [k]."""
+    parts = torch.split(rows, rows_at_once(rows))
+    return torch.cat([tree_sum(part.square(), 1) for part in parts])
 
 
 def _blocks(
-    W: Any, rows: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    W: Any, rows: NDArray[np.int64], device: torch.device
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
     """Some of these rows' ids and a float64 copy of them, [k, d], in order."""
-    step = _rows_at_once(W)
+    step = rows_at_once(W)
     for begin in range(0, rows.size, step):
         chosen = rows[begin : begin + step]
         if isinstance(W, np.ndarray):
-            yield chosen, W[chosen].astype(np.float64, copy=False)
+            block = torch.from_numpy(W[chosen].astype(np.float64, copy=False)).to(device)
         else:
-            # Through the CPU: some devices have no float64. NumPy has no bfloat16.
-            block = W[torch.from_numpy(chosen).to(W.device)].cpu()
-            yield chosen, block.to(torch.float64).numpy()
+            # Converted at its end: some devices have no float64.
+            there = W[torch.from_numpy(chosen).to(W.device)]
+            block = there.to(device).to(torch.float64)
+        yield chosen, block
 
 
-def mean_row(W: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def mean_row(W: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
     """The mean of these rows of W, float64 [d], right to the last bits; 0 for no rows. O(V d)."""
-    mean = np.zeros(W.shape[1])
+    mean = torch.zeros(W.shape[1], dtype=torch.float64, device=device)
+    count = torch.tensor(max(1, rows.size), device=device)  # CUDA multiplies by 1 / a number
     # The second time sums the small rest, whose rounding no longer matters.
     for _ in range(2):
-        rest = np.zeros(W.shape[1])
-        for _, block in _blocks(W, rows):
-            rest += (block - mean).sum(axis=0)
-        mean += rest / max(1, rows.size)
+        rest = torch.zeros_like(mean)
+        for _, block in _blocks(W, rows, device):
+            rest += tree_sum(block.sub_(mean), 0)
+        mean += rest / count
     return mean
 
 
 def unit_embedding(
-    W: Any, rows: NDArray[np.int64], mean: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    W: Any, rows: NDArray[np.int64], mean: torch.Tensor | None, device: torch.device
+) -> tuple[torch.Tensor, NDArray[np.int64]]:
     """(W - mean) / |W - mean| by rows, float64 [K, d], and the ids [K] of those that are not 0.
 
     A row that differs from the mean by rounding alone is 0. O(V d) time, 8 K d bytes.
     """
-    units = np.empty((rows.size, W.shape[1]))
+    units = _empty((rows.size, W.shape[1]), device)
     ids = np.empty(rows.size, np.int64)
     kept = 0
-    for chosen, block in _blocks(W, rows):
-        floor = np.zeros(len(block))
-        if mean is not None:
+    for chosen, block in _blocks(W, rows, device):
+        if mean is None:
+            nonzero = (largest := _largest(block)) > 0.0
+        else:
             floor = NOISE * _largest(block)
-            block -= mean
-        largest = _largest(block)
-        nonzero = largest > floor
-        block, largest = block[nonzero], largest[nonzero]
-        # Powers of 2 keep squares in range and change no digit.
-        block = np.ldexp(block, -np.frexp(largest)[1][:, None])
-        block /= np.sqrt(np.einsum("ij,ij->i", block, block))[:, None]
+            nonzero = (largest := _largest(block.sub_(mean))) > floor
+        block = block[nonzero]
+        block *= _inverse_power(largest[nonzero])[:, None]  # keeps squares in range
+        block /= root_(row_squares(block))[:, None]
         units[kept : kept + len(block)] = block
-        ids[kept : kept + len(block)] = chosen[nonzero]
+        ids[kept : kept + len(block)] = chosen[nonzero.cpu().numpy()]
         kept += len(block)
     return units[:kept], ids[:kept]
 
 
-def _largest(block: NDArray[np.float64]) -> NDArray[np.float64]:
+def _empty(shape: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Of float64. NumPy asks for large pages, which a product with sparse rows gains a fifth by."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.empty(shape))
+    return torch.empty(shape, dtype=torch.float64, device=device)
+
+
+def _largest(block: torch.Tensor) -> torch.Tensor:
     """The largest absolute value of each row; 0 for rows of no columns."""
-    largest: NDArray[np.float64] = np.abs(block).max(axis=1, initial=0.0)
-    return largest
+    if not block.shape[1]:
+        return block.new_zeros(len(block))
+    low, high = block.aminmax(dim=1)
+    return torch.maximum(high, -low)
+
+
+def _inverse_power(values: torch.Tensor) -> torch.Tensor:
+    """A power of 2, which changes no digit, of about 1 / value: made of its bits, so that it is
+    exact on every device."""
+    exponents = torch.frexp(values).exponent.clamp(-1000, 1000)
+    return ((1023 - exponents.to(torch.int64)) << 52).view(torch.float64)
 
 
 def nonzero_rows(signature: Signature) -> NDArray[np.int64]:
@@ -145,10 +169,10 @@ def nonzero_rows(signature: Signature) -> NDArray[np.int64]:
     return tokens[np.logical_or.reduceat(signature.counts != 0, signature.indptr[tokens])]
 
 
-def unit_signature(signature: Signature, tokens: NDArray[np.int64]) -> scipy.sparse.csr_array:
-    """phi / |phi| for these rows, none of them zero: float64 CSR [K, W]. O(nnz).
+def kept_rows(signature: Signature, tokens: NDArray[np.int64]) -> Csr:
+    """These rows of counts, none of them zero: [K, W]. O(nnz).
 
-    Made of the counts: cosines ignore the scale of a row.
+    Cosines ignore the scale of a row, so counts do for probabilities.
     """
     lengths = np.diff(signature.indptr)
     kept = np.zeros(lengths.size, bool)
@@ -156,10 +180,17 @@ def unit_signature(signature: Signature, tokens: NDArray[np.int64]) -> scipy.spa
     all_kept = not lengths[~kept].any()
     entries = slice(None) if all_kept else np.repeat(kept, lengths)
     indptr = np.concatenate([[0], np.cumsum(lengths[tokens])])
-    values = signature.counts[entries].astype(np.float64)
-    norms = np.sqrt(np.add.reduceat(np.square(values), indptr[:-1]))
-    values /= np.repeat(norms, lengths[tokens])
-    kept_rows = Csr(
-        indptr, signature.indices[entries], signature.counts[entries], signature.n_columns
-    )
-    return scipy_csr(kept_rows, values)
+    return Csr(indptr, signature.indices[entries], signature.counts[entries], signature.n_columns)
+
+
+def square_sums(values: NDArray[np.float64], indptr: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum of the squares of each row's values, of which each has some: float64 [K]."""
+    sums: NDArray[np.float64] = np.add.reduceat(np.square(values), indptr[:-1])
+    return sums
+
+
+def unit_signature(rows: Csr) -> scipy.sparse.csr_array:
+    """x_i / |x_i| of rows that are not zero: float64 CSR [K, W]. O(nnz)."""
+    values = rows.stored.astype(np.float64)
+    values /= np.repeat(np.sqrt(square_sums(values, rows.indptr)), np.diff(rows.indptr))
+    return scipy_csr(rows, values)

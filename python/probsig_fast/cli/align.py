@@ -6,21 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..errors import ArgumentError, SourceError, SourceNotFoundError, missing_extra
+from ..errors import ArgumentError
 from . import any_counts, output
-from .sample_files import read_npy
+from .embedding_file import read_embedding
 
 if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-
-    from ..alignment import CosineCorrelation
+    from ..alignment import CosineCorrelation, StrongPairs, TopPairs
     from ..signature import Signature
     from .any_counts import AnyCounts
-
-    Matrix = torch.Tensor | NDArray[np.floating[Any]]
+    from .embedding_file import Matrix
 
 NAME = "align"
 SUMMARY = "correlate an embedding's cosines with those of a signature"
@@ -29,11 +23,14 @@ Print R_cos: the Pearson correlation, over all pairs of different tokens, betwee
 their embedding rows and the cosines of their signature rows (arXiv 2509.20124); on the embedding as
 it is ("raw") and with the mean of the compared rows taken off first ("mean-centred"), side by side,
 as embeddings share a large common direction. Exact over the whole vocabulary, with no V x V array.
+With --strong-pairs also how alike the signatures of the pairs are that the embedding holds closest,
+and the reverse: R_cos is one number over all pairs, most of which are far apart.
 """
 EPILOG = """\
 examples:
   probsig align docs.next.safetensors embedding.npy --min-support 2000
-  probsig align docs.next.safetensors model.safetensors --signature psi_pre
+  probsig align docs.next.safetensors embedding.npy --min-support 2000 --strong-pairs
+  probsig align docs.next.safetensors model.safetensors --signature psi_pre --strong-pairs 0.01
   probsig align docs.next.safetensors model.safetensors --key lm_head.weight --centre --json
   probsig align docs.prefix.safetensors model.safetensors --signature psi_X --key lm_head.weight
 
@@ -62,9 +59,6 @@ _DEFAULT = {
     any_counts.LABELLED: "phi_y",
 }
 
-#: How the input embedding is called in GPT-NeoX, Llama, GPT-2, BERT, BLOOM and the first Llama.
-_EMBEDDING_NAMES = ("embed_in", "embed_tokens", "wte", "word_embeddings", "tok_embeddings")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="counts file, or folder of counts")
@@ -85,7 +79,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--centre", action="store_true", help="only the mean-centred figure (default: both)"
     )
+    parser.add_argument(
+        "--strong-pairs",
+        type=float,
+        nargs="?",
+        const=0.001,
+        metavar="FRACTION",
+        help="also the top pairs by either cosine, this fraction of all (default 0.001)",
+    )
     parser.add_argument("--key", metavar="NAME", help="the tensor of a .safetensors file")
+    parser.add_argument(
+        "--device", metavar="NAME", help="where the products run: cpu (default), cuda or cuda:N"
+    )
     output.add_backend(parser)
     output.add_threads(parser)
     output.add_json(parser)
@@ -95,87 +100,26 @@ def run(arguments: argparse.Namespace) -> None:
     counts = any_counts.load(arguments.file)
     signature = _signature(counts, arguments.signature, arguments.min_support)
     # Before the embedding is read: this import says which extra is missing.
-    from ..alignment import cosine_correlation
+    from ..alignment import cosine_correlation, strong_pairs
 
     embedding, name = read_embedding(arguments.embedding, arguments.key)
     rows = embedding.shape[0]
     embedding = _compared_rows(embedding, name, signature)
-    how = {"threads": arguments.threads, "backend": arguments.backend}
-    results = {}
-    if not arguments.centre:
-        results["raw"] = cosine_correlation(embedding, signature, **how)
-    results["mean-centred"] = cosine_correlation(embedding, signature, centre=True, **how)
+    how = {"threads": arguments.threads, "device": arguments.device}
+    results, strong = {}, {}
+    for kind in ("mean-centred",) if arguments.centre else ("raw", "mean-centred"):
+        how["centre"] = kind == "mean-centred"
+        results[kind] = cosine_correlation(embedding, signature, backend=arguments.backend, **how)
+        if arguments.strong_pairs is not None:
+            strong[kind] = strong_pairs(embedding, signature, arguments.strong_pairs, **how)
     dropped = rows - embedding.shape[0]
     if arguments.json:
-        output.print_json(_fields(arguments, signature, name, dropped, results))
+        output.print_json(_fields(arguments, signature, name, dropped, results, strong))
         return
     _print(signature, name, rows, embedding.shape[1], dropped, results)
-
-
-def read_embedding(path: Path, key: str | None = None) -> tuple[Matrix, str]:
-    """A 2-D array or tensor [rows, d], and its name for messages.
-
-    Raises:
-        SourceNotFoundError: no such file.
-        SourceError: unreadable, or not 2-D.
-        ArgumentError: a name that the file does not hold, or none given where it is not clear.
-        MissingExtraError: safetensors is not installed.
-    """
-    if not path.is_file():
-        raise SourceNotFoundError(f"EMBEDDING: expected a file, got {str(path)!r}: no such file")
-    if path.suffix == ".npy":
-        if key is not None:
-            raise ArgumentError(f"--key: expected none for a .npy file, got {key!r}")
-        matrix: Matrix = read_npy("EMBEDDING", path)
-        name = str(path)
-    elif path.suffix == ".safetensors":
-        matrix, name = _read_safetensors(path, key)
-    else:
-        raise ArgumentError(f"EMBEDDING: expected a .npy or .safetensors file, got {str(path)!r}")
-    if matrix.ndim != 2:
-        raise SourceError(f"EMBEDDING: expected [V, d], got {matrix.ndim} dimensions in {name}")
-    return matrix, name
-
-
-def _read_safetensors(path: Path, key: str | None) -> tuple[Matrix, str]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise missing_extra("safetensors", "torch", "reading a .safetensors embedding") from error
-    try:
-        # Through torch, as NumPy has no bfloat16.
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            name = _tensor_name(path, shapes, key)
-            return file.get_tensor(name), f"{path}, {name}"
-    except SafetensorError as error:
-        raise SourceError(f"EMBEDDING: expected tensors in {str(path)!r}: {error}") from error
-
-
-def _tensor_name(path: Path, shapes: dict[str, list[int]], key: str | None) -> str:
-    if key is not None:
-        if key not in shapes:
-            raise ArgumentError(f"--key: expected {_names(shapes)} of {path}, got {key!r}")
-        return key
-    two_dimensional = [name for name, shape in shapes.items() if len(shape) == 2]
-    found = [name for name in two_dimensional if _is_embedding(name)]
-    if len(found) != 1:
-        raise ArgumentError(
-            f"--key: expected the name of a tensor, as {path} has "
-            f"{len(found) or 'no'} input embeddings by name, among {_names(two_dimensional)}"
-        )
-    return found[0]
-
-
-def _is_embedding(name: str) -> bool:
-    parts = name.split(".")
-    return len(parts) > 1 and parts[-1] == "weight" and parts[-2] in _EMBEDDING_NAMES
-
-
-def _names(names: Any) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"one of {', '.join(map(repr, names[:5]))}{more}" if names else "no tensor"
+    if strong:
+        print()
+        _print_strong(strong)
 
 
 def _signature(counts: AnyCounts, name: str | None, min_support: int) -> Signature:
@@ -216,6 +160,7 @@ def _fields(
     name: str,
     dropped: int,
     results: dict[str, CosineCorrelation],
+    strong: dict[str, StrongPairs],
 ) -> dict[str, Any]:
     return {
         "counts": str(arguments.file),
@@ -230,9 +175,25 @@ def _fields(
                 "pairs": result.pairs,
                 "mean_embedding_cosine": result.mean_embedding_cosine,
                 "mean_signature_cosine": result.mean_signature_cosine,
+                **({"strong_pairs": _strong_fields(strong[kind])} if strong else {}),
             }
             for kind, result in results.items()
         },
+    }
+
+
+def _strong_fields(result: StrongPairs) -> dict[str, Any]:
+    def fields(top: TopPairs) -> dict[str, Any]:
+        names = ("first", "second", "embedding_cosine", "signature_cosine")
+        pairs = [dict(zip(names, pair, strict=False)) for pair in top.pairs]
+        return {**vars(top), "pairs": pairs}
+
+    return {
+        "fraction": result.fraction,
+        "top": result.top,
+        "overlap": result.overlap,
+        "by_embedding": fields(result.by_embedding),
+        "by_signature": fields(result.by_signature),
     }
 
 
@@ -264,3 +225,18 @@ def _print(
     }
     table = [[label, *values] for label, values in lines.items()]
     output.print_table(["", *results], table, left={0})
+
+
+def _print_strong(strong: dict[str, StrongPairs]) -> None:
+    results = list(strong.values())
+    lines = {
+        "pairs": [f"{r.top:,}" for r in results],
+        "top by embedding cosine, from": [f"{r.by_embedding.least:.4f}" for r in results],
+        "  mean signature cosine": [f"{r.by_embedding.mean_signature_cosine:.4f}" for r in results],
+        "  over that of all pairs": [f"{r.signature_lift:.2f}" for r in results],
+        "top by signature cosine, from": [f"{r.by_signature.least:.4f}" for r in results],
+        "  mean embedding cosine": [f"{r.by_signature.mean_embedding_cosine:.4f}" for r in results],
+        "top by both": [f"{r.overlap:,}" for r in results],
+    }
+    table = [[label, *values] for label, values in lines.items()]
+    output.print_table([f"top {results[0].fraction:g} of pairs", *strong], table, left={0})
