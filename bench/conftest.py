@@ -57,7 +57,7 @@ def peak_memory(
     return beyond, result
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def note() -> Callable[[str], None]:
     return _notes.append
 

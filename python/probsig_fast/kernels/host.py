@@ -9,6 +9,17 @@ from numpy.typing import NDArray
 
 from .contract import Rows, RunningPairs, Spans, Tokens
 
+__all__ = [
+    "additions",
+    "chunk_tokens",
+    "load",
+    "load_rows",
+    "load_spans",
+    "release",
+    "running_pairs",
+    "spans_memory",
+]
+
 #: Below so many tokens a further chunk costs more than a further thread gains.
 SMALLEST_CHUNK = 2**20
 

@@ -1,15 +1,6 @@
 """Kernels compiled by Numba on their first use. The functions are those of `contract.Kernels`."""
 
-from ..host import (
-    additions,
-    chunk_tokens,
-    load,
-    load_rows,
-    load_spans,
-    release,
-    running_pairs,
-    spans_memory,
-)
+from ..host import *  # noqa: F403 - the contract's functions about places
 from .gram import gram_squares
 from .merge import column_sums, merge
 from .pairs import next_pairs
@@ -21,23 +12,15 @@ from .spans import group_spans, prefix_spans
 from .window import window_pairs
 
 __all__ = [
-    "additions",
-    "chunk_tokens",
     "column_sums",
     "gram_squares",
     "group_spans",
-    "load",
-    "load_rows",
-    "load_spans",
     "merge",
     "next_pairs",
     "prefix_spans",
-    "release",
-    "running_pairs",
     "scan",
     "sequence_sets",
     "set_spans",
     "span_sums",
-    "spans_memory",
     "window_pairs",
 ]
