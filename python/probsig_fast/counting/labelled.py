@@ -94,18 +94,22 @@ def count_labelled(
     if samples.known is not None:
         _check_as_many(samples.known, labels.size)
     best = choose(backend, None if backend else samples.device)
+    kernels = best.load()
     threads = thread_count(threads)
     budget = memory_budget(memory)
     started = time.perf_counter()
-    with WorkerPool(threads) as pool, progress_bar(labels.size, "sample", progress) as advance:
-        job = _Job(vocab_size, n_labels, incidence == "multiplicity", chosen, best.load(), pool)
-        sums = _Sums(job, samples, budget)
-        for part in pool.map(job.work, _slices(samples, labels, job, sums.chunk_tokens)):
-            sums.add(part)
-            advance(part.n_samples)
-            del part  # else it would live until the next one is there
-        _check_as_many(sums.n_samples, labels.size)
-        counts = sums.result(incidence, np.bincount(labels, minlength=n_labels))
+    try:
+        with WorkerPool(threads) as pool, progress_bar(labels.size, "sample", progress) as advance:
+            job = _Job(vocab_size, n_labels, incidence == "multiplicity", chosen, kernels, pool)
+            sums = _Sums(job, samples, budget)
+            for part in pool.map(job.work, _slices(samples, labels, job, sums.chunk_tokens)):
+                sums.add(part)
+                advance(part.n_samples)
+                del part  # else it would live until the next one is there
+            _check_as_many(sums.n_samples, labels.size)
+            counts = sums.result(incidence, np.bincount(labels, minlength=n_labels))
+    finally:
+        kernels.release()
     return counts.with_provenance(
         {
             "sources": [{"name": "X", "samples": counts.n_samples}],
