@@ -216,7 +216,11 @@ def test_lengths_are_said_with_separators() -> None:
         ({"memory": 5}, ArgumentError, "memory: expected at least 16777216, got 5"),
         ({"memory": "much"}, ArgumentError, "memory: expected bytes, or a text as '4GB', got "),
         ({"threads": 0}, ArgumentError, "threads: expected at least 1, got 0"),
-        ({"backend": "abacus"}, BackendError, "backend: expected one of 'native_cpu'"),
+        (
+            {"backend": "abacus"},
+            BackendError,
+            "backend: expected one of 'native_cuda', 'native_cpu'",
+        ),
     ],
     ids=str,
 )
