@@ -180,9 +180,11 @@ def test_a_budget_that_is_no_size(budget: Any) -> None:
 def test_memory_is_given_back() -> None:
     from probsig_fast import _cuda
 
+    gc.collect()
+    before = _cuda.memory_in_use(0)  # what failures of other tests still hold
     ps.count(stream(), ps.SameSequence(), vocab_size=100, backend="native_cuda")
     gc.collect()
-    assert _cuda.memory_in_use(0) == 0
+    assert _cuda.memory_in_use(0) == before
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20 + 1, 9 * 2**20 + 5])
