@@ -265,6 +265,15 @@ def test_any_number_of_heads(kernels: Kernels, heads: int, n_sets: int) -> None:
         assert (np.diff(got.indptr) <= 2 * additions[begin:end]).all()
 
 
+def test_an_old_module_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from probsig_fast.kernels import native_cuda
+
+    monkeypatch.setattr(native_cuda, "MISSING", ["span_sums"])
+    message = r"the CUDA module is older than the package \(no span_sums\): install again$"
+    with pytest.raises(BackendError, match=message):
+        registry.choose("native_cuda")
+
+
 # Where there is no device
 
 

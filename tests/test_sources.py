@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,17 @@ def test_torch_tensors_that_hold_no_ids(dtype: str, message: str) -> None:
     tensor = torch.zeros(2, dtype=getattr(torch, dtype))
     with pytest.raises((ArgumentTypeError, SourceError), match=re.escape(message)):
         ps.count(tensor, vocab_size=V)
+
+
+class OnCuda:
+    """A tensor of any library in CUDA memory."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def test_a_cuda_tensor_where_there_are_no_cuda_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "probsig_fast._cuda", None)
+    monkeypatch.delattr(ps, "_cuda", raising=False)
+    with pytest.raises(SourceError, match=r"has no CUDA kernels .*: pass tokens.cpu\(\)$"):
+        ps.count(OnCuda(), vocab_size=3)

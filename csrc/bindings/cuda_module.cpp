@@ -265,7 +265,8 @@ SpansView<Id> as_device_spans(const SpansArrays& arrays) {
   spans.head_matrix = head_matrix.span<std::uint8_t>("head_matrix").data;
   const std::int64_t rows = padded(spans.head_ids.size);
   spans.head_stride = rows == 0 ? 0 : head_matrix.size / rows;
-  if (head_matrix.size != rows * spans.head_stride || spans.head_stride != padded(spans.head_stride)) {
+  if (head_matrix.size != rows * spans.head_stride ||
+      spans.head_stride != padded(spans.head_stride)) {
     throw py::value_error("head_ids, head_matrix: expected one padded row a head");
   }
   if ((spans.id_weights.size != 0 && spans.id_weights.size != spans.ids.size) ||

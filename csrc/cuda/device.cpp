@@ -251,7 +251,7 @@ void copy_to_host(void* host, const void* device, std::size_t bytes) {
     return synchronize();
   }
   if (bytes < kParallelBytes) return copy_staged(host, device, bytes);
-  // New host memory comes by page faults, which take longer than the bus: threads share them.
+  // New host memory comes by page faults: threads share them.
   synchronize();
   const std::size_t piece = bytes / kCopyThreads + 1;
   std::vector<std::future<void>> copies;

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "launch.cuh"
+#include "search.cuh"
 
 namespace probsig::gpu {
 namespace {
@@ -47,17 +48,8 @@ struct Gram {
 __device__ std::uint32_t entries_below(const Matrix& columns, std::int64_t column,
                                        std::int64_t limit) {
   const std::int32_t* const indices = columns.indices + columns.indptr[column];
-  std::int64_t low = 0;
-  std::int64_t high = columns.indptr[column + 1] - columns.indptr[column];
-  while (low < high) {
-    const std::int64_t middle = (low + high) / 2;
-    if (indices[middle] < limit) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return static_cast<std::uint32_t>(low);
+  const std::int64_t size = columns.indptr[column + 1] - columns.indptr[column];
+  return static_cast<std::uint32_t>(first_not_below(indices, size, limit));
 }
 
 // That part of a column which a warp adds, times `value`.

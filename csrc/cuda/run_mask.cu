@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "search.cuh"
+
 namespace probsig::gpu {
 namespace {
 
@@ -12,16 +14,7 @@ struct Runs {
   std::int64_t size;
 
   __device__ std::int64_t first_that_lasts_past(std::int64_t position) const {
-    std::int64_t begin = 0, end = size;
-    while (begin < end) {
-      const std::int64_t middle = (begin + end) / 2;
-      if (lasts[middle] <= position) {
-        begin = middle + 1;
-      } else {
-        end = middle;
-      }
-    }
-    return begin;
+    return first_not_below(lasts, size, position + 1);
   }
 };
 

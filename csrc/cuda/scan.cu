@@ -10,6 +10,7 @@
 #include "device.hpp"
 #include "launch.cuh"
 #include "primitives.cuh"
+#include "search.cuh"
 #include "token_vectors.cuh"
 
 namespace probsig::gpu {
@@ -44,16 +45,8 @@ struct Cutting {
     return found;
   }
   __device__ bool search(std::uint32_t id) const {
-    std::int64_t begin = 0, end = size;
-    while (begin < end) {
-      const std::int64_t middle = (begin + end) / 2;
-      if (sorted[middle] < id) {
-        begin = middle + 1;
-      } else {
-        end = middle;
-      }
-    }
-    return begin < size && sorted[begin] == id;
+    const std::int64_t place = first_not_below(sorted, size, id);
+    return place < size && sorted[place] == id;
   }
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "launch.cuh"
+#include "search.cuh"
 
 namespace probsig::gpu {
 namespace {
@@ -25,21 +26,6 @@ SumList<Key> sums_of_sorted(SumList<Key> list) {
   list = {};
   if (sums.keys.size() == size) return sums;
   return {fitted(sums.keys), fitted(sums.values)};
-}
-
-// lower_bound of `key`.
-template <class Key>
-__device__ std::int64_t entries_below(const Key* keys, std::int64_t size, std::uint64_t key) {
-  std::int64_t begin = 0, end = size;
-  while (begin < end) {
-    const std::int64_t middle = (begin + end) / 2;
-    if (keys[middle] < key) {
-      begin = middle + 1;
-    } else {
-      end = middle;
-    }
-  }
-  return begin;
 }
 
 }  // namespace
@@ -125,7 +111,7 @@ DeviceBlock to_block(SumList<Key> list, std::int64_t vocab_size, std::int64_t fa
   std::int64_t* values = list.values.data();
   const auto columns = static_cast<std::uint64_t>(vocab_size);
   for_each("finding rows", vocab_size + 1, [=] __device__(std::int64_t row) {
-    indptr[row] = entries_below(keys, size, static_cast<std::uint64_t>(row) * columns);
+    indptr[row] = first_not_below(keys, size, row * vocab_size);  // keys have 62 bits at most
   });
   for_each("splitting keys", size, [=] __device__(std::int64_t i) {
     indices[i] = static_cast<std::int32_t>(keys[i] % columns);

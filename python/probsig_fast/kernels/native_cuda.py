@@ -31,13 +31,13 @@ MISSING = [
 #: Bytes of device memory that counts may take; unset: four fifths of what is free.
 VARIABLE = "PROBSIG_DEVICE_MEMORY"
 _FREE_SHARE = 0.8
-#: Shares of the budget: a running sum of pairs, spans that wait to be summed, and the chunks that
-#: threads hold, each of which takes about so many bytes a token on its way.
+#: Shares of the budget: a running sum of pairs or spans that wait to be summed, never both, and the
+#: chunks that threads hold, each of which takes about so many bytes a token on its way.
 _PAIRS_SHARE, _SPANS_SHARE, _CHUNKS_SHARE = 0.5, 0.4, 0.3
 _CHUNK_BYTES = 32
-#: A chunk at most: enough to fill any device, and a fraction of a second to read. At least, unless
-#: memory is short: a millisecond of work, as long as it takes to hand it out. And so many chunks at
-#: least, so that one is copied while another is counted.
+#: Tokens a chunk at most, and at least, unless memory is short: handing one out should take less
+#: than counting it (not measured yet). Between the two, so many chunks, that one may be copied while
+#: another is counted.
 _MOST_CHUNK, _LEAST_CHUNK, _CHUNKS = 2**27, 2**24, 4
 _NO_WEIGHTS = np.empty(0, np.int64)
 _NO_HEADS = np.empty(0, np.uint8)
