@@ -36,8 +36,8 @@ _FREE_SHARE = 0.8
 _PAIRS_SHARE, _SPANS_SHARE, _CHUNKS_SHARE = 0.5, 0.4, 0.3
 _CHUNK_BYTES = 32
 #: Tokens a chunk at most, and at least, unless memory is short: handing one out should take less
-#: than counting it (not measured yet). Between the two, so many chunks, that one may be copied while
-#: another is counted.
+#: than counting it (not measured yet). Between the two, so many chunks, that one may be copied
+#: while another is counted.
 _MOST_CHUNK, _LEAST_CHUNK, _CHUNKS = 2**27, 2**24, 4
 _NO_WEIGHTS = np.empty(0, np.int64)
 _NO_HEADS = np.empty(0, np.uint8)
