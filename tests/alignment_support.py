@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import probsig_fast as ps
+from probsig_fast.errors import ArgumentError
 
 torch = pytest.importorskip("torch", reason="alignment needs torch")
 
@@ -72,11 +73,15 @@ def unit(rows: NDArray[Any]) -> NDArray[Any]:
 
 def check(
     W: Any, counts: Any, min_support: int = 0, centre: bool = False, **options: Any
-) -> CosineCorrelation:
-    """`cosine_correlation` agrees with brute force."""
+) -> CosineCorrelation | None:
+    """`cosine_correlation` agrees with brute force; None where it must refuse."""
     dense = W.detach().to(torch.float64).numpy() if isinstance(W, torch.Tensor) else W
     expected = brute_force(dense, counts, min_support, centre)
     options = {"backend": "reference", "threads": 1} | options
+    if expected.tokens < 3:
+        with pytest.raises(ArgumentError, match="expected at least 3"):
+            cosine_correlation(W, signature_of(counts), min_support, centre, **options)
+        return None
     result = cosine_correlation(W, signature_of(counts), min_support, centre, **options)
     assert result.tokens == expected.tokens
     assert result.pairs == expected.tokens * (expected.tokens - 1) // 2

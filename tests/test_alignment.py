@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tracemalloc
 from typing import Any
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import probsig_fast as ps
+from probsig_fast.errors import ArgumentError
 from probsig_fast.kernels import reference
 
 torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import TOLERANCE, brute_force, check, random_counts, signature_of  # noqa: E402
 
-from probsig_fast.alignment import cosine_correlation, devices, moments  # noqa: E402
+from probsig_fast.alignment import Dropped, cosine_correlation, devices, moments  # noqa: E402
 
 
 @pytest.fixture
@@ -171,7 +173,26 @@ def test_zero_rows_are_dropped_from_both(rng: np.random.Generator) -> None:
     counts[[5, 9, 19]] = 0
     assert check(W, counts).tokens == 16
     kept = np.delete(np.arange(20), [0, 5, 9, 19])
-    assert check(W, counts) == check(W[kept], counts[kept])
+    both, plain = check(W, counts), check(W[kept], counts[kept])
+    assert both.dropped == Dropped(unseen=3, not_finite=0, zero=1)
+    assert dataclasses.replace(both, dropped=Dropped()) == plain
+
+
+@pytest.mark.parametrize("centre", [False, True])
+def test_rows_that_are_not_finite_are_dropped_from_both(
+    rng: np.random.Generator, centre: bool
+) -> None:
+    W, counts = rng.standard_normal((20, 6)), random_counts(rng, 20, 12) + 1
+    W[3, 0], W[5, 1], W[7, 5] = np.nan, np.nan, -np.inf
+    counts[3] = 0
+    kept = np.delete(np.arange(20), [3, 5, 7])
+    for same in (W, torch.from_numpy(W), torch.from_numpy(W).float().double()):
+        result = cosine_correlation(same, signature_of(counts), centre=centre)
+        assert result.dropped == Dropped(unseen=1, not_finite=2, zero=0)
+        plain = check(np.asarray(same)[kept], counts[kept], 0, centre)
+        figures = (result.pearson, result.mean_embedding_cosine, result.tokens, result.mean_rows)
+        wanted = (plain.pearson, plain.mean_embedding_cosine, 17, 17 * centre)
+        assert figures == pytest.approx(wanted, abs=TOLERANCE, rel=0)
 
 
 def test_rows_of_stored_zeros_are_dropped() -> None:
@@ -208,7 +229,8 @@ def test_embeddings_all_alike(rng: np.random.Generator, rows: int, d: int) -> No
         assert math.isnan(result.pearson)
         assert result.tokens == rows
         assert result.mean_embedding_cosine == pytest.approx(1.0, abs=1e-14)
-    assert cosine_correlation(np.repeat(W, rows, 0), signature, centre=True).tokens == 0
+    with pytest.raises(ArgumentError, match=f"W: .* got 0 of {rows}: 0 not finite, {rows} zero"):
+        cosine_correlation(np.repeat(W, rows, 0), signature, centre=True)
 
 
 @pytest.mark.parametrize("rows", [3, 4, 17, 50])
@@ -250,9 +272,10 @@ def test_too_few_rows(rng: np.random.Generator, rows: int) -> None:
 
 
 def test_no_row_with_enough_support(rng: np.random.Generator) -> None:
-    result = check(rng.standard_normal((5, 3)), random_counts(rng, 5, 5), 10**9, True)
-    assert (result.tokens, result.mean_rows) == (0, 0)
-    assert math.isnan(result.mean_embedding_cosine)
+    signature = signature_of(random_counts(rng, 5, 5) + 1)
+    message = f"got 0 with 1,000,000 or more; the largest support is {signature.support.max():,}$"
+    with pytest.raises(ArgumentError, match=message):
+        cosine_correlation(rng.standard_normal((5, 3)), signature, 10**6, True)
 
 
 # Threads and backends

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import check, random_counts, signature_of  # noqa: E402
 
-from probsig_fast.alignment import CosineCorrelation, cosine_correlation  # noqa: E402
+from probsig_fast.alignment import CosineCorrelation, Dropped, cosine_correlation  # noqa: E402
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_arrays(rng: np.random.Generator, dtype: type) -> None:
 
 
 def test_it_prints_as_a_table() -> None:
-    result = CosineCorrelation(0.0791234, 2594, 3363121, 0.0001, 0.1, "phi_next", 2000, True, 2600)
+    result = CosineCorrelation(
+        0.0791234, 2594, 3363121, 0.0001, 0.1, "phi_next", 2000, True, 2600, Dropped(46558, 0, 6)
+    )
     assert str(result).splitlines() == [
         "R_cos(W, phi_next)       0.079123",
         "W                        centred, mean of 2,600 rows",
@@ -67,6 +69,7 @@ def test_it_prints_as_a_table() -> None:
         "pairs                    3,363,121",
         "mean cosine of W         0.000100",
         "mean cosine of phi_next  0.100000",
+        "rows left out            46,558 without support, 0 not finite, 6 zero in the embedding",
     ]
     nothing = dataclasses.replace(result, pearson=math.nan, centred=False, mean_rows=0)
     assert "R_cos(W, phi_next)       nan" in str(nothing)
@@ -94,10 +97,9 @@ def with_value(value: float) -> NDArray[np.float64]:
             r"W: expected 4 rows, as phi_test has, got 6; "
             r"rows beyond the tokenizer can be cut with W\[:4\]",
         ),
-        (with_value(math.nan), "W: expected finite values, got nan in row 2"),
-        (with_value(-math.inf), "W: expected finite values, got -inf in row 2"),
-        (torch.from_numpy(with_value(math.inf)).half(), "W: .* got inf in row 2"),
-        (with_value(math.nan).astype(np.float16), "W: .* got nan in row 2"),
+        (GOOD * math.nan, "W: expected at least 3 rows .* got 0 of 4: 4 not finite, 0 zero"),
+        (torch.full((4, 3), math.inf).half(), "W: .* got 0 of 4: 4 not finite, 0 zero"),
+        (with_value(math.nan) * [[0], [1], [1], [1]], "W: .* got 2 of 4: 1 not finite, 1 zero"),
     ],
 )
 def test_values_of_w_that_cannot_be_used(W: Any, message: str) -> None:

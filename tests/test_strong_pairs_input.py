@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import signature_of, unit  # noqa: E402
 
-from probsig_fast.alignment import Pair, StrongPairs, TopPairs, strong_pairs  # noqa: E402
+from probsig_fast.alignment import Dropped, Pair, StrongPairs, TopPairs, strong_pairs  # noqa: E402
 
 SIGNATURE = signature_of(np.eye(4, dtype=np.int64) + 1)
 GOOD = np.arange(12.0).reshape(4, 3)
@@ -35,6 +36,7 @@ RESULT = StrongPairs(
     2000,
     False,
     0,
+    Dropped(48_068, 0, 0),
 )
 
 
@@ -52,10 +54,11 @@ def test_it_prints_as_a_table() -> None:
         "  mean cosine of W         0.323170",
         "  of all pairs             0.127851",
         "top by both                53, 9.03 %",
+        "rows left out              48,068 without support, 0 not finite, 0 zero in the embedding",
     ]
     centred = dataclasses.replace(RESULT, centred=True, mean_rows=1100)
     assert "W                          centred, mean of 1,100 rows" in str(centred)
-    nothing = strong_pairs(GOOD[:1], signature_of([[1]]))
+    nothing = dataclasses.replace(RESULT, mean_signature_cosine=math.nan)
     assert "nan" in str(nothing)
 
 

@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "cpu/gram.hpp"
+#include "cpu/product.hpp"
 #include "cpu/spans.hpp"
 
 namespace probsig {
@@ -28,16 +29,28 @@ inline RowsView as_rows(const py::array& indptr, const py::array& indices,
   return rows;
 }
 
-// Needs no GIL: O(entries), and kernels that are called for many row ranges do it each time.
-inline void check_indices(const RowsView& rows, std::int64_t columns) {
+// Those of the rows [begin, end). Needs no GIL: O(entries), and kernels that are called for many
+// row ranges do it each time.
+inline void check_indices(const RowsView& rows, std::int64_t begin, std::int64_t end,
+                          std::int64_t columns) {
   bool outside = false;
-  for (std::int64_t i = 0; i < rows.indices.size; ++i) {
-    outside |= static_cast<std::uint32_t>(rows.indices[i]) >= static_cast<std::uint32_t>(columns);
+  for (std::int64_t k = rows.indptr[begin]; k < rows.indptr[end]; ++k) {
+    outside |= static_cast<std::uint32_t>(rows.indices[k]) >= static_cast<std::uint32_t>(columns);
   }
   if (outside) {
     throw py::index_error("indices: expected from 0 to " + std::to_string(columns - 1) +
                           ", got one outside");
   }
+}
+
+// A C-contiguous 2-D array.
+inline DenseView as_dense(const py::array& array) {
+  if (!py::isinstance<py::array_t<double, py::array::c_style>>(array) || array.ndim() != 2) {
+    throw py::type_error("dense: expected a contiguous 2-D array of float64");
+  }
+  return {{static_cast<const double*>(array.data()), static_cast<std::int64_t>(array.size())},
+          static_cast<std::int64_t>(array.shape(0)),
+          static_cast<std::int64_t>(array.shape(1))};
 }
 
 // Bounds as their numbers one after the other; they go out as they came in.

@@ -14,6 +14,7 @@
 #include "cpu/gram.hpp"
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"
+#include "cpu/product.hpp"
 #include "cpu/scan.hpp"
 #include "cpu/spans.hpp"
 
@@ -199,11 +200,31 @@ py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, dou
   double* out = result.mutable_data();
   {
     py::gil_scoped_release release;
-    check_indices(by_row, by_column.rows());
-    check_indices(by_column, by_row.rows());
+    check_indices(by_row, 0, by_row.rows(), by_column.rows());
+    check_indices(by_column, 0, by_column.rows(), by_row.rows());
     gram_squares(by_row, by_column, shift, row_begin, row_end, flag, out);
   }
   return result;
+}
+
+py::tuple bind_product_squares(const Rows& columns, const py::array& dense, std::int64_t begin,
+                               std::int64_t end, bool shares, const py::array& cancel) {
+  const auto by_column = std::apply(as_rows, columns);
+  const auto flag = as_flag(cancel);
+  const auto view = as_dense(dense);
+  if (begin < 0 || end < begin || end > by_column.rows()) {
+    throw py::value_error("begin, end: expected within the columns");
+  }
+  py::array_t<double> result(shares ? dense.shape(0) : 0);
+  double* const out = shares ? result.mutable_data() : nullptr;
+  double norm = 0.0;
+  {
+    py::gil_scoped_release release;
+    check_indices(by_column, begin, end, view.rows());
+    std::fill_n(out, shares ? view.rows() : 0, 0.0);
+    norm = product_squares(by_column, view, begin, end, flag, out);
+  }
+  return py::make_tuple(norm, result);
 }
 
 }  // namespace
@@ -232,4 +253,5 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("merge", &bind_merge);
   m.def("column_sums", &bind_column_sums);
   m.def("gram_squares", &bind_gram_squares);
+  m.def("product_squares", &bind_product_squares);
 }

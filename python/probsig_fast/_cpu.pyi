@@ -40,6 +40,14 @@ def gram_squares(
     row_end: int,
     cancel: NDArray[Any],
 ) -> NDArray[Any]: ...
+def product_squares(
+    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    dense: NDArray[Any],
+    begin: int,
+    end: int,
+    shares: bool,
+    cancel: NDArray[Any],
+) -> tuple[float, NDArray[Any]]: ...
 def merge(
     blocks: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]], columns: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...

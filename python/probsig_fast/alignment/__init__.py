@@ -7,14 +7,54 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch", "probsig_fast.alignment") from error
 
+from .align import Alignment, align
+from .compared import Dropped
 from .functional import CosineCorrelation, cosine_correlation
+from .joint import JointSignature, joint
+from .metrics import (
+    AlignmentMetrics,
+    Interval,
+    PerToken,
+    alignment_metrics,
+    linear_cka,
+    per_token_correlation,
+)
+from .neighbours import NeighbourOverlap, neighbour_overlap
+from .nulls import Null, permutation_null
+from .prepared import AnySignature, PreparedSignature, prepare
+from .shards import shard_interval
+from .spearman import Spearman, spearman
+from .strata import Stratum, frequency_strata
 from .strong_pairs import Pair, StrongPairs, TopPairs, strong_pairs
 
 __all__ = [
+    "Alignment",
+    "AlignmentMetrics",
+    "AnySignature",
     "CosineCorrelation",
+    "Dropped",
+    "Interval",
+    "JointSignature",
+    "NeighbourOverlap",
+    "Null",
     "Pair",
+    "PerToken",
+    "PreparedSignature",
+    "Spearman",
+    "Stratum",
     "StrongPairs",
     "TopPairs",
+    "align",
+    "alignment_metrics",
     "cosine_correlation",
+    "frequency_strata",
+    "joint",
+    "linear_cka",
+    "neighbour_overlap",
+    "per_token_correlation",
+    "permutation_null",
+    "prepare",
+    "shard_interval",
+    "spearman",
     "strong_pairs",
 ]

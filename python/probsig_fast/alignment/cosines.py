@@ -7,6 +7,7 @@ device changes a bit, and tiles are within `slack` of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from ..csr import Csr, scipy_csr
+from ..pool import WorkerPool
+from .compared import Compared
 from .devices import Runner
 from .inputs import BLOCK_ELEMENTS, rows_at_once
-from .rows import root_, square_sums, tree_sum
+from .rows import kept_rows, root_, square_sums, tree_sum
 from .sparse import sparse_rows
 from .work import Range, Tile, pieces, steps
 
@@ -95,3 +98,34 @@ class SignatureCosines:
         sums = np.concatenate([np.empty(0), *found])
         squares = self._squares[first] * self._squares[second]
         return torch.from_numpy(sums).to(squares.device).div_(root_(squares))
+
+
+class JointCosines:
+    """The mean of the cosines of several signatures' rows."""
+
+    def __init__(self, parts: Sequence[Cosines]) -> None:
+        self._parts = parts
+        # A sum of cosines rounds; equal pairs still tie, as it does so in a fixed order.
+        self.slack = max(part.slack for part in parts)
+
+    def tile(self, tile: Tile) -> torch.Tensor:
+        return self._mean([part.tile(tile) for part in self._parts])
+
+    def exact(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return self._mean([part.exact(first, second) for part in self._parts])
+
+    def _mean(self, cosines: Sequence[torch.Tensor]) -> torch.Tensor:
+        total, *others = cosines
+        for each in others:
+            total += each
+        return total.div_(len(cosines))
+
+
+def signature_cosines(compared: Compared, pool: WorkerPool) -> Cosines:
+    """Of the signature's rows that are compared, on the embedding's device."""
+    device = compared.embedding.device
+    parts = [
+        SignatureCosines(kept_rows(part, compared.tokens), device, pool)
+        for part in compared.signature.parts
+    ]
+    return parts[0] if len(parts) == 1 else JointCosines(parts)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ..kernels.contract import Kernels
-from ..pool import WorkerPool, thread_count
-from ..signature import Signature, check_min_support
-from .devices import compute_device, kernels_for, memory_told, single_threaded_torch
-from .inputs import check_flag, check_signature, checked_embedding
-from .moments import cosine_moments
-from .rows import Compared, compared_rows, kept_rows, unit_signature
+from .compared import Compared, Dropped
+from .comparison import Matrix, comparison
+from .moments import CosineMoments, cosine_moments
+from .prepared import AnySignature
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,7 @@ class CosineCorrelation:
         min_support: the least support of a row, the signature's own bound included.
         centred: whether a mean was subtracted from the embedding.
         mean_rows: how many rows that mean was of; 0 if none was subtracted.
+        dropped: the rows that were not compared.
     """
 
     pearson: float
@@ -43,6 +38,7 @@ class CosineCorrelation:
     min_support: int
     centred: bool
     mean_rows: int
+    dropped: Dropped
 
     def __str__(self) -> str:
         centring = f"centred, mean of {self.mean_rows:,} rows" if self.centred else "raw"
@@ -54,14 +50,15 @@ class CosineCorrelation:
             ("pairs", f"{self.pairs:,}"),
             ("mean cosine of W", f"{self.mean_embedding_cosine:.6f}"),
             (f"mean cosine of {self.signature}", f"{self.mean_signature_cosine:.6f}"),
+            ("rows left out", str(self.dropped)),
         ]
         width = max(len(name) for name, _ in lines)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
 def cosine_correlation(
-    W: torch.Tensor | NDArray[np.floating[Any]],
-    signature: Signature,
+    W: Matrix,
+    signature: AnySignature,
     min_support: int = 0,
     centre: bool = False,
     threads: int | None = None,
@@ -76,14 +73,16 @@ def cosine_correlation(
         R_cos = Cov(G, H) / sqrt(Var(G) Var(H)),  G_ij = cos(W_i, W_j),  H_ij = cos(phi_i, phi_j)
 
     It is exact, over the whole vocabulary and in float64, and forms no V x V matrix. Rows are
-    compared that have enough support and are not zero in either matrix. It does not depend on
+    compared that have enough support, are finite, and are not zero in either matrix; the others are
+    counted in `dropped`. It does not depend on
     `threads`; backends and devices agree up to rounding (1e-10 is tested). On a CUDA device the
     last bits may also change from run to run, as its libraries do not promise them.
 
     Args:
         W: [V, d], a torch tensor on any device or a NumPy array of any real floating type. Row i
             belongs to row i of the signature. Gradients do not flow through.
-        signature: [V, ...].
+        signature: [V, ...]; one that `prepare` gave keeps its own part of the work for the next
+            call.
         min_support: rows of less support, in unscaled counts, are left out.
         centre: subtract from W one mean first, that of all rows with enough support: embeddings
             share a large common direction. Rows equal to the mean up to rounding are then zero.
@@ -94,16 +93,15 @@ def cosine_correlation(
             that is CUDA; else the CPU. A W on CUDA stays there.
 
     Returns:
-        `CosineCorrelation`. `pearson` is NaN where it is undefined: with fewer than three rows, or
-        where either matrix's cosines are all equal up to rounding (all rows alike, or all
-        orthogonal).
+        `CosineCorrelation`. `pearson` is NaN where it is undefined: where either matrix's cosines
+        are all equal up to rounding (all rows alike, or all orthogonal).
 
     Raises:
         ArgumentTypeError: W is no dense tensor or array of a real floating type; another
             argument has a type that cannot be used.
-        ArgumentError: W has another number of dimensions or rows, or a value that is not finite;
-            `min_support` or `threads` is out of range; the signature's columns are damaged; no
-            such device.
+        ArgumentError: W has another number of dimensions or rows; fewer than three rows are left
+            to compare; `min_support` or `threads` is out of range; the signature's columns are
+            damaged; no such device.
         BackendError: an unknown or missing backend.
         DeviceMemoryError: the device has too little free memory.
 
@@ -120,35 +118,22 @@ def cosine_correlation(
         >>> result.tokens, result.pairs
         (3, 3)
     """
-    check_signature(signature)
-    place = compute_device(device, W)
-    with memory_told(place):
-        W = checked_embedding(W, signature)
-        check_flag("centre", centre)
-        signature = signature.with_min_support(check_min_support(min_support))
-        kernels = kernels_for(backend, place)
-        with single_threaded_torch(), WorkerPool(thread_count(threads)) as pool:
-            compared = compared_rows(W, signature, centre, place)
-            pearson, mean_embedding, mean_signature = _figures(compared, kernels, pool)
-    tokens = compared.tokens.size
+    with comparison(W, signature, min_support, centre, threads, device, backend) as found:
+        moments = cosine_moments(found.rows.embedding, found.terms(), found.kernels, found.pool)
+    return correlation_of(found.rows, moments, centre)
+
+
+def correlation_of(rows: Compared, moments: CosineMoments, centre: bool) -> CosineCorrelation:
+    """What these moments of these rows say."""
     return CosineCorrelation(
-        pearson,
-        tokens,
-        math.comb(tokens, 2),
-        mean_embedding,
-        mean_signature,
-        signature.name,
-        signature.min_support,
+        moments.pearson,
+        moments.tokens,
+        math.comb(moments.tokens, 2),
+        moments.mean_embedding,
+        moments.mean_signature,
+        rows.signature.name,
+        rows.signature.min_support,
         centre,
-        compared.mean_rows,
+        rows.mean_rows,
+        rows.dropped,
     )
-
-
-def _figures(compared: Compared, kernels: Kernels, pool: WorkerPool) -> tuple[float, float, float]:
-    """R_cos and both means."""
-    if compared.tokens.size < 2:
-        nan = float("nan")
-        return nan, nan, nan
-    rows = unit_signature(kept_rows(compared.signature, compared.tokens))
-    moments = cosine_moments(compared.embedding, rows, kernels, pool)
-    return moments.pearson, moments.mean_embedding, moments.mean_signature

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..signature import Signature
+from .joint import JointSignature, parts_of
 
 #: Elements of W looked at at a time, which bounds temporary memory.
 BLOCK_ELEMENTS = 2**20
@@ -24,21 +26,22 @@ def check_signature(signature: Any) -> None:
     Raises:
         ArgumentError, ArgumentTypeError: says what came.
     """
-    if not isinstance(signature, Signature):
+    if not isinstance(signature, (Signature, JointSignature)):
         hint = "; counts give one: counts.phi_next()" if hasattr(signature, "phi_next") else ""
         raise ArgumentTypeError(
             f"signature: expected a Signature, got {type(signature).__name__}{hint}"
         )
-    indices = signature.indices
-    if indices.size and not 0 <= indices.min() <= indices.max() < signature.n_columns:
-        raise ArgumentError(
-            f"signature: expected columns from 0 to {signature.n_columns - 1}, "
-            f"got {indices.min()} to {indices.max()}"
-        )
+    for part in parts_of(signature):
+        indices = part.indices
+        if indices.size and not 0 <= indices.min() <= indices.max() < part.n_columns:
+            raise ArgumentError(
+                f"signature: expected columns from 0 to {part.n_columns - 1}, "
+                f"got {indices.min()} to {indices.max()}"
+            )
 
 
-def checked_embedding(W: Any, signature: Signature) -> Any:
-    """W, found to be a finite real [V, d] matrix with the signature's rows. O(V d).
+def checked_embedding(W: Any, signature: Any) -> Any:
+    """W, found to be a real [V, d] matrix with the signature's rows.
 
     A tensor comes back without its gradient, and in float32 if it has 8 bits, for which torch
     lacks most functions.
@@ -70,20 +73,20 @@ def checked_embedding(W: Any, signature: Signature) -> Any:
     if isinstance(W, torch.Tensor):
         W = W.detach()
         W = W.to(torch.float32) if W.element_size() == 1 else W
-    _check_finite(W)
     return W
 
 
-def _check_finite(W: Any) -> None:
-    """In its own type and where it is: most of its rows may not be compared at all."""
+def finite_rows(W: Any) -> NDArray[np.bool_]:
+    """Which rows of W hold neither NaN nor infinity, [V]. In its own type, where it is. O(V d)."""
     step = rows_at_once(W)
+    finite = np.empty(W.shape[0], bool)
     for begin in range(0, W.shape[0], step):
         part = W[begin : begin + step]
-        finite = np.isfinite(part) if isinstance(W, np.ndarray) else part.isfinite()
-        if not finite.all():
-            k = np.flatnonzero(~np.array(finite.all(1).tolist()))[0]
-            value = next(value for value in part[k].tolist() if not np.isfinite(value))
-            raise ArgumentError(f"W: expected finite values, got {value} in row {begin + k}")
+        if isinstance(part, np.ndarray):
+            finite[begin : begin + step] = np.isfinite(part).all(1)
+        else:
+            finite[begin : begin + step] = part.isfinite().all(1).cpu().numpy()
+    return finite
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -8,25 +8,21 @@ threads; on a CUDA device the order is that of its libraries' products.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..device import is_device_array
-from ..kernels.contract import Kernels, Rows
+from ..kernels.contract import Kernels
 from ..pool import WorkerPool
-from .centred import Centred, centre_rows, describe_rows
-from .devices import Runner, block_elements, runner_for, tile_elements
-from .rows import NOISE
-from .sparse import SparseRows, sparse_rows
-from .work import Range, Tile, ranges, steps, tiles
-
-if TYPE_CHECKING:
-    import scipy.sparse
+from .centred import Centred, centre_rows
+from .cross import cross_norm, cross_sums
+from .devices import Runner, runner_for
+from .pairwise import covariance_by_pairs, variance_by_pairs
+from .prepared import SignatureTerms
+from .rows import NOISE, square_sum
+from .work import Range, steps
 
 #: Rows of E that one product sums over.
 _BLOCK_ROWS = 4096
@@ -63,95 +59,94 @@ class CosineMoments:
         return min(1.0, max(-1.0, self.covariance / norm))
 
 
+@dataclass(frozen=True)
+class PairSums:
+    """Of the deviations g and h of G and H from their means, sums over j != i: float64 [K] each.
+
+    Attributes:
+        moments: the totals.
+        e, p: the rows of E and P, centred.
+        products, embedding_squares, signature_squares: of g h, g^2, h^2.
+    """
+
+    moments: CosineMoments
+    e: Centred
+    p: Centred
+    products: NDArray[np.float64]
+    embedding_squares: NDArray[np.float64]
+    signature_squares: NDArray[np.float64]
+
+
 def cosine_moments(
-    embedding: torch.Tensor, signature: scipy.sparse.csr_array, kernels: Kernels, pool: WorkerPool
+    embedding: torch.Tensor, terms: SignatureTerms, kernels: Kernels, pool: WorkerPool
 ) -> CosineMoments:
     """The moments of the cosines of unit rows. Products with E run where E is.
 
     Args:
         embedding: E, float64 [K, d], K at least 2. It is centred in place.
-        signature: P, float64 [K, W].
 
     Cost: see `cosine_correlation`.
     """
-    columns = signature.T.tocsr()  # P' [W, K]
-    e, p = centre_rows(embedding), describe_rows(signature)
+    e, p = centre_rows(embedding), terms.centred
     runner = runner_for(embedding.device, pool)
-    try:
-        variance_p = _signature_variance(signature, columns, p, kernels, pool)
-    finally:
-        kernels.release()  # the products may need the memory
-    variance_e = _embedding_variance(embedding, e, runner)
+    if few_rows(embedding):
+        variance_e = math.fsum(variance_by_pairs(embedding, e, runner))
+    else:
+        variance_e = combine(square_sum(_gram(embedding, runner)), e, e)
+    norm = cross_norm(terms.columns, embedding, kernels, pool)
+    variance_e = _unless_rounding(variance_e, e.pairs * NOISE**2)
+    variance_p = _unless_rounding(math.fsum(terms.squares), terms.noise)
     covariance = 0.0
     if variance_e and variance_p:
-        covariance, terms = _covariance(embedding, e, columns, p, runner)
-        if terms > _CANCELLED * math.sqrt(variance_e) * math.sqrt(variance_p):
-            rows = sparse_rows(signature, embedding.device)
-            covariance = _pairwise_covariance(embedding, e, rows, p, runner)
+        covariance = combine(norm, e, p)
+        if cancels(norm, e, variance_e, variance_p):
+            covariance = math.fsum(covariance_by_pairs(embedding, e, terms.rows, p, runner))
     return CosineMoments(e.tokens, e.mean_cosine, p.mean_cosine, covariance, variance_e, variance_p)
 
 
-def _signature_variance(
-    rows: scipy.sparse.csr_array,
-    columns: scipy.sparse.csr_array,
-    p: Centred,
-    kernels: Kernels,
-    pool: WorkerPool,
-) -> float:
-    """Var_H = sum over i != j of (p_i.p_j - mean)^2. Nothing cancels, so it is right for any P."""
-    p_rows, p_columns = kernels.load_rows(_as_rows(rows)), kernels.load_rows(_as_rows(columns))
-    if is_device_array(p_rows.values):
-        pieces = [(0, p.tokens)]  # a device shares out the rows itself
+def pair_sums(
+    embedding: torch.Tensor, terms: SignatureTerms, kernels: Kernels, pool: WorkerPool
+) -> PairSums:
+    """As `cosine_moments`, row by row. Twice its products with E."""
+    e, p = centre_rows(embedding), terms.centred
+    runner = runner_for(embedding.device, pool)
+    if few_rows(embedding):
+        squares = variance_by_pairs(embedding, e, runner)
     else:
-        additions = np.diff(columns.indptr)[rows.indices].astype(np.int64)
-        pieces = ranges(np.concatenate([[0], np.cumsum(additions)])[rows.indptr])
-
-    def squares(piece: Range) -> NDArray[np.float64]:
-        return kernels.gram_squares(p_rows, p_columns, p.mean_cosine, *piece, pool.cancel)
-
-    variance = math.fsum(np.concatenate(list(pool.map(squares, pieces))))
-    # Sums of positive products round by their own size. |q|^2, the mean of all H, stands for it:
-    # it is not 0 where all rows are orthogonal, but their mean cosine is, up to rounding.
-    return _unless_rounding(variance, p.pairs * (NOISE * p.square) ** 2)
-
-
-def _embedding_variance(embedding: torch.Tensor, e: Centred, runner: Runner) -> float:
-    """Var_G = |E~'E~|^2 + 2K u.u - sum a_i^2 - (sum a)^2 / (K (K - 1)), or pair by pair.
-
-    Up to 2 d rows may be nearly orthogonal; the diagonal would then be all of |E~'E~|^2, and
-    pairs cost no more than E~'E~. More rows cannot: |E~'E~|^2 >= (sum |e~|^2)^2 / d.
-    """
-    if e.tokens <= 2 * embedding.shape[1]:
-        variance = _pairwise_variance(embedding, e, runner)
-    else:
-        variance = _combine(_gram_norm(embedding, runner), e, e)
-    return _unless_rounding(variance, e.pairs * NOISE**2)
+        squares = _row_squares(embedding, e, runner)
+    norm, shares = cross_sums(terms.columns, embedding, kernels, pool)
+    variance_e = _unless_rounding(math.fsum(squares), e.pairs * NOISE**2)
+    variance_p = _unless_rounding(math.fsum(terms.squares), terms.noise)
+    products = np.zeros(e.tokens)
+    if variance_e and variance_p:
+        products = _row_products(shares, terms, e)
+        if cancels(norm, e, variance_e, variance_p):
+            products = covariance_by_pairs(embedding, e, terms.rows, p, runner)
+    moments = CosineMoments(
+        e.tokens, e.mean_cosine, p.mean_cosine, math.fsum(products), variance_e, variance_p
+    )
+    return PairSums(moments, e, p, products, squares, terms.squares)
 
 
-def _unless_rounding(variance: float, noise: float) -> float:
-    return variance if variance > noise else 0.0
+def few_rows(embedding: torch.Tensor) -> bool:
+    """Up to 2 d rows may be nearly orthogonal; the diagonal would then be all of |E~'E~|^2, and
+    pairs cost no more than E~'E~. More rows cannot: |E~'E~|^2 >= (sum |e~|^2)^2 / d."""
+    return len(embedding) <= 2 * embedding.shape[1]
 
 
-def _covariance(
-    embedding: torch.Tensor,
-    e: Centred,
-    columns: scipy.sparse.csr_array,
-    p: Centred,
-    runner: Runner,
-) -> tuple[float, float]:
-    """Cov = |P'E~|^2 + 2K u.v - sum a_i b_i - (sum a)(sum b) / (K (K - 1)), and the size of the
-    terms against which it is rounded (those of P are differences of terms of size 1).
-
-    P'E~ stands for P~'E~, which is the same, as the rows of E~ sum to 0.
-    """
-    product = _product_norm(columns, embedding, runner)
+def cancels(norm: float, e: Centred, variance_e: float, variance_p: float) -> bool:
+    """Whether |P'E~|^2 and what is taken from it are so large that their difference is rounding:
+    the terms of P are differences of terms of size 1."""
     along = math.sqrt(math.fsum(np.square(e.along)))
-    terms = product + 2.0 * e.tokens * along + math.fsum(np.abs(e.diagonal))
-    return _combine(product, e, p), terms
+    terms = norm + 2.0 * e.tokens * along + math.fsum(np.abs(e.diagonal))
+    return terms > _CANCELLED * math.sqrt(variance_e) * math.sqrt(variance_p)
 
 
-def _combine(product: float, x: Centred, y: Centred) -> float:
-    """The sum over i != j of the products of two cosines' deviations, from |X~'Y~|^2."""
+def combine(product: float, x: Centred, y: Centred) -> float:
+    """The sum over i != j of the products of two cosines' deviations, from |X~'Y~|^2:
+
+    |X~'Y~|^2 + 2K u.v - sum a_i b_i - (sum a)(sum b) / (K (K - 1))
+    """
     return math.fsum(
         (
             product,
@@ -162,8 +157,42 @@ def _combine(product: float, x: Centred, y: Centred) -> float:
     )
 
 
-def _gram_norm(embedding: torch.Tensor, runner: Runner) -> float:
-    """|E~'E~|^2."""
+def _row_products(
+    shares: NDArray[np.float64], terms: SignatureTerms, e: Centred
+) -> NDArray[np.float64]:
+    """sum over j != i of g_ij h_ij = p_i'(P'E~)e~_i + p_i.(P'u) + K (u_i - r)(v_i - s)
+    - (a_i - r)(b_i - s), with r and s the means less |m|^2 and |q|^2.
+
+    Sums over all j of e~_j, p~_j, u_j and v_j are 0, and P'E~ stands for P~'E~.
+    """
+    p = terms.centred
+    along = terms.rows @ (terms.columns @ e.along)
+    u, v = e.along - e.rest, p.along - p.rest
+    a, b = e.diagonal - e.rest, p.diagonal - p.rest
+    products: NDArray[np.float64] = shares + along + e.tokens * u * v - a * b
+    return products
+
+
+def _row_squares(embedding: torch.Tensor, e: Centred, runner: Runner) -> NDArray[np.float64]:
+    """The same of E with itself: e~_i'(E~'E~)e~_i + 2 e~_i.(E~'u) + u.u + K (u_i - r)^2
+    - (a_i - r)^2."""
+    gram = _gram(embedding, runner)
+    along = torch.from_numpy(e.along).to(embedding.device)
+    towards = 2.0 * (embedding.T @ along)
+
+    def quadratic(rows: Range) -> NDArray[np.float64]:
+        block = embedding[slice(*rows)]
+        product = (block @ gram).add_(towards)
+        return product.mul_(block).sum(1).cpu().numpy()
+
+    forms = np.concatenate(list(runner.map(quadratic, steps(len(embedding), _BLOCK_ROWS))))
+    u, a = e.along - e.rest, e.diagonal - e.rest
+    squares: NDArray[np.float64] = forms + math.fsum(np.square(e.along)) + e.tokens * u**2 - a**2
+    return squares
+
+
+def _gram(embedding: torch.Tensor, runner: Runner) -> torch.Tensor:
+    """E~'E~, [d, d]."""
 
     def gram(rows: Range) -> torch.Tensor:
         block = embedding[slice(*rows)]
@@ -172,77 +201,8 @@ def _gram_norm(embedding: torch.Tensor, runner: Runner) -> float:
     total = embedding.new_zeros((embedding.shape[1],) * 2)
     for block in runner.map(gram, steps(len(embedding), _BLOCK_ROWS)):
         total += block
-    return _square_sum(total)
+    return total
 
 
-def _product_norm(
-    columns: scipy.sparse.csr_array, embedding: torch.Tensor, runner: Runner
-) -> float:
-    """|P'E~|^2, of some rows of P' at a time."""
-    at_most = max(1, block_elements(embedding.device) // max(1, embedding.shape[1]))
-    transposed = sparse_rows(columns, embedding.device)
-
-    def norm(rows: Range) -> float:
-        return _square_sum(transposed.times(rows, embedding))
-
-    pieces = ranges(columns.indptr.astype(np.int64), at_most)
-    return math.fsum(runner.map(norm, pieces))
-
-
-def _pairwise_variance(embedding: torch.Tensor, e: Centred, runner: Runner) -> float:
-    """Var_G from its pairs: O(K^2 d)."""
-    deviations = _deviations(embedding, e)
-
-    def squares(tile: Tile) -> float:
-        return _square_sum(deviations(tile))
-
-    return _over_pairs(squares, embedding, runner)
-
-
-def _pairwise_covariance(
-    embedding: torch.Tensor, e: Centred, signature: SparseRows, p: Centred, runner: Runner
-) -> float:
-    """Cov from its pairs: O(K^2 d), and PP'."""
-    deviations = _deviations(embedding, e)
-
-    def products(tile: Tile) -> float:
-        cosines = signature.gram(tile) - p.mean_cosine
-        return float(cosines.mul_(deviations(tile)).sum())
-
-    return _over_pairs(products, embedding, runner)
-
-
-def _over_pairs(term: Callable[[Tile], float], embedding: torch.Tensor, runner: Runner) -> float:
-    """The sum of a symmetric matrix, from the tiles of its upper triangle."""
-    cut = tiles(len(embedding), tile_elements(embedding.device))
-    sums = runner.map(term, cut)
-    return math.fsum(
-        value if tile.diagonal else 2 * value for tile, value in zip(cut, sums, strict=True)
-    )
-
-
-def _deviations(embedding: torch.Tensor, e: Centred) -> Callable[[Tile], torch.Tensor]:
-    """A function that gives G - its mean in a tile, with 0 on the diagonal."""
-    along = torch.from_numpy(e.along).to(embedding.device)
-
-    def deviations(tile: Tile) -> torch.Tensor:
-        rows, columns = slice(*tile.rows), slice(*tile.columns)
-        block = embedding[rows] @ embedding[columns].T
-        block += along[columns]
-        block += (along[rows] - e.rest)[:, None]
-        return block.fill_diagonal_(0.0) if tile.diagonal else block
-
-    return deviations
-
-
-def _square_sum(block: torch.Tensor) -> float:
-    """Overwrites the block."""
-    return float(block.square_().sum())
-
-
-def _as_rows(matrix: scipy.sparse.csr_array) -> Rows:
-    return Rows(
-        matrix.indptr.astype(np.int64),
-        matrix.indices.astype(np.int32, copy=False),
-        matrix.data,
-    )
+def _unless_rounding(variance: float, noise: float) -> float:
+    return variance if variance > noise else 0.0

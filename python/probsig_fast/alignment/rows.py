@@ -1,4 +1,4 @@
-"""An embedding and a signature as matrices over the tokens compared, float64.
+"""Unit rows of an embedding and of a signature, float64.
 
 The embedding's unit rows are the same bits on every device: sums are `tree_sum`s, and what else
 is done to them is exact or rounded as IEEE 754 says.
@@ -6,8 +6,7 @@ is done to them is exact or rounded as IEEE 754 says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,38 +23,6 @@ if TYPE_CHECKING:
 #: What lies so far below the size of its terms is rounding (512 times float64's): a figure made of
 #: it would have two or three right digits at best.
 NOISE = 2.0**-43
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The rows that are compared: enough support, and zero in neither matrix.
-
-    Attributes:
-        embedding: float64 [K, d], unit rows, on the device.
-        tokens: int64 [K], their ids, ascending.
-        signature: without the rows that lack support.
-        mean_rows: of how many rows the mean was that was subtracted; 0 if none was.
-    """
-
-    embedding: torch.Tensor
-    tokens: NDArray[np.int64]
-    signature: Signature
-    mean_rows: int
-
-
-def compared_rows(W: Any, signature: Signature, centre: bool, device: torch.device) -> Compared:
-    """What is left of a checked W and of a signature with its `min_support`.
-
-    Args:
-        centre: subtract the mean of all rows with enough support from W first.
-    """
-    mean, mean_rows = None, 0
-    if centre:
-        supported = signature.support >= signature.min_support * signature.weight_scale
-        passing = np.flatnonzero(supported).astype(np.int64)
-        mean, mean_rows = mean_row(W, passing, device), passing.size
-    embedding, tokens = unit_embedding(W, nonzero_rows(signature), mean, device)
-    return Compared(embedding, tokens, signature, mean_rows)
 
 
 def tree_sum(terms: torch.Tensor, dim: int) -> torch.Tensor:
@@ -117,7 +84,7 @@ def mean_row(W: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Ten
 def unit_embedding(
     W: Any, rows: NDArray[np.int64], mean: torch.Tensor | None, device: torch.device
 ) -> tuple[torch.Tensor, NDArray[np.int64]]:
-    """(W - mean) / |W - mean| by rows, float64 [K, d], and the ids [K] of those that are not 0.
+    """(W - mean) / |W - mean| by finite rows, float64 [K, d], and the ids [K] of those not 0.
 
     A row that differs from the mean by rounding alone is 0. O(V d) time, 8 K d bytes.
     """
@@ -161,14 +128,6 @@ def _inverse_power(values: torch.Tensor) -> torch.Tensor:
     return ((1023 - exponents.to(torch.int64)) << 52).view(torch.float64)
 
 
-def nonzero_rows(signature: Signature) -> NDArray[np.int64]:
-    """The ids of the signature's rows that are not zero, ascending. O(nnz)."""
-    tokens = signature.tokens
-    if not tokens.size:
-        return tokens
-    return tokens[np.logical_or.reduceat(signature.counts != 0, signature.indptr[tokens])]
-
-
 def kept_rows(signature: Signature, tokens: NDArray[np.int64]) -> Csr:
     """These rows of counts, none of them zero: [K, W]. O(nnz).
 
@@ -194,3 +153,19 @@ def unit_signature(rows: Csr) -> scipy.sparse.csr_array:
     values = rows.stored.astype(np.float64)
     values /= np.repeat(np.sqrt(square_sums(values, rows.indptr)), np.diff(rows.indptr))
     return scipy_csr(rows, values)
+
+
+def unit_rows(parts: Sequence[Signature], tokens: NDArray[np.int64]) -> scipy.sparse.csr_array:
+    """These tokens' unit rows, of several signatures side by side over sqrt(their number): float64
+    CSR [K, W]. O(nnz)."""
+    units = [unit_signature(kept_rows(part, tokens)) for part in parts]
+    if len(units) == 1:
+        return units[0]
+    import scipy.sparse
+
+    return scipy.sparse.hstack(units, format="csr") / np.sqrt(len(units))
+
+
+def square_sum(block: torch.Tensor) -> float:
+    """The sum of its squares; overwrites the block."""
+    return float(block.square_().sum())

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 class SparseRows(Protocol):
     """The rows of a float64 matrix X [K, W]."""
 
-    def times(self, rows: Range, dense: torch.Tensor) -> torch.Tensor:
-        """These rows of X times `dense` [W, d]: float64 [rows, d]."""
-
     def gram(self, tile: Tile) -> torch.Tensor:
         """This tile of XX', dense."""
 
@@ -35,9 +32,6 @@ class HostRows:
 
     def __init__(self, matrix: scipy.sparse.csr_array) -> None:
         self._matrix = matrix
-
-    def times(self, rows: Range, dense: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self._matrix[slice(*rows)] @ dense.numpy())
 
     def gram(self, tile: Tile) -> torch.Tensor:
         others = self._matrix[slice(*tile.columns)].T
@@ -58,6 +52,7 @@ class DeviceRows:
             self._rows((0, 0))
 
     def times(self, rows: Range, dense: torch.Tensor) -> torch.Tensor:
+        """These rows of X times `dense` [W, d]: float64 [rows, d]."""
         return self._rows(rows) @ dense
 
     def gram(self, tile: Tile) -> torch.Tensor:

@@ -8,25 +8,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..arguments import integer
 from ..errors import ArgumentError, ArgumentTypeError
-from ..pool import WorkerPool, thread_count
-from ..signature import Signature, check_min_support
+from ..pool import WorkerPool
 from .centred import centre_rows, describe_rows
-from .cosines import Cosines, EmbeddingCosines, SignatureCosines
-from .devices import (
-    compute_device,
-    memory_told,
-    runner_for,
-    single_threaded_torch,
-    tile_elements,
-)
-from .inputs import check_flag, check_signature, checked_embedding
-from .rows import Compared, compared_rows, kept_rows, tree_sum, unit_signature
+from .compared import Compared, Dropped
+from .comparison import Matrix, comparison
+from .cosines import Cosines, EmbeddingCosines, signature_cosines
+from .devices import runner_for, tile_elements
+from .prepared import AnySignature
+from .rows import tree_sum, unit_rows
 from .top_pairs import Pairs, top_pairs
 from .work import tiles
 
@@ -76,6 +69,7 @@ class StrongPairs:
         min_support: the least support of a row, the signature's own bound included.
         centred: whether a mean was subtracted from the embedding.
         mean_rows: how many rows that mean was of; 0 if none was subtracted.
+        dropped: the rows that were not compared.
     """
 
     fraction: float
@@ -91,6 +85,7 @@ class StrongPairs:
     min_support: int
     centred: bool
     mean_rows: int
+    dropped: Dropped
 
     @property
     def signature_lift(self) -> float:
@@ -128,14 +123,15 @@ class StrongPairs:
             ("  mean cosine of W", f"{p.mean_embedding_cosine:.6f}"),
             ("  of all pairs", f"{self.mean_embedding_cosine:.6f}"),
             ("top by both", f"{self.overlap:,}, {100 * self.overlap_share:.3g} %"),
+            ("rows left out", str(self.dropped)),
         ]
         width = max(len(label) for label, _ in lines)
         return "\n".join(f"{label:<{width}}  {value}" for label, value in lines)
 
 
 def strong_pairs(
-    W: torch.Tensor | NDArray[np.floating[Any]],
-    signature: Signature,
+    W: Matrix,
+    signature: AnySignature,
     fraction: float | Fraction = 0.001,
     min_support: int = 0,
     centre: bool = False,
@@ -165,9 +161,6 @@ def strong_pairs(
         fraction: above 0, at most 1; a float is taken for the decimal number that it prints as.
         keep: how many pairs at most each list of the result has.
 
-    Returns:
-        `StrongPairs`; with fewer than two rows no pairs, and means that are NaN.
-
     Raises:
         ArgumentTypeError, ArgumentError, DeviceMemoryError: as `cosine_correlation`; also for a
             `fraction` out of range and a negative `keep`.
@@ -186,27 +179,21 @@ def strong_pairs(
         >>> result.top, result.by_embedding.pairs[0][:2]
         (2, (0, 1))
     """
-    check_signature(signature)
-    place = compute_device(device, W)
-    with memory_told(place):
-        W = checked_embedding(W, signature)
-        share = _checked_fraction(fraction)
-        check_flag("centre", centre)
-        keep = integer("keep", keep, 0)
-        signature = signature.with_min_support(check_min_support(min_support))
-        with single_threaded_torch(), WorkerPool(thread_count(threads)) as pool:
-            compared = compared_rows(W, signature, centre, place)
-            found = _find(compared, share, keep, pool)
-    tokens = compared.tokens.size
+    share = _checked_fraction(fraction)
+    keep = integer("keep", keep, 0)
+    with comparison(W, signature, min_support, centre, threads, device) as (rows, _, pool):
+        found = _find(rows, share, keep, pool)
+    tokens = rows.tokens.size
     return StrongPairs(
         float(share),
         tokens,
         math.comb(tokens, 2),
         *found,
-        signature.name,
-        signature.min_support,
+        rows.signature.name,
+        rows.signature.min_support,
         centre,
-        compared.mean_rows,
+        rows.mean_rows,
+        rows.dropped,
     )
 
 
@@ -228,13 +215,10 @@ def _find(
     """From `top` to `by_signature`."""
     rows = compared.tokens.size
     top = math.ceil(share * math.comb(rows, 2))
-    if not top:
-        return 0, 0, _NAN, _NAN, TopPairs(), TopPairs()
     place = compared.embedding.device
-    counts = kept_rows(compared.signature, compared.tokens)
     runner = runner_for(place, pool)
     g: Cosines = EmbeddingCosines(compared.embedding, runner)
-    h: Cosines = SignatureCosines(counts, place, pool)
+    h = signature_cosines(compared, pool)
     cut = tiles(rows, tile_elements(place))
     by_g, by_h = (top_pairs(each, rows, top, cut, runner) for each in (g, h))
     overlap = int(torch.isin(_ids(by_g, rows), _ids(by_h, rows), assume_unique=True).sum())
@@ -242,7 +226,7 @@ def _find(
     by_signature = _told(by_h, g.exact(*by_h[:2]), by_h.cosines, compared, keep)
     means = (
         centre_rows(compared.embedding).mean_cosine,  # last: it overwrites the rows
-        describe_rows(unit_signature(counts)).mean_cosine,
+        describe_rows(unit_rows(compared.signature.parts, compared.tokens)).mean_cosine,
     )
     return top, overlap, *means, by_embedding, by_signature
 

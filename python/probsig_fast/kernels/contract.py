@@ -269,3 +269,23 @@ class Kernels(Protocol):
         then squares in the order of j, so that the result is the same for every backend's
         threads. O(sum over the rows' entries of their column's length), and O(rows of P) memory.
         """
+
+    def product_squares(
+        self,
+        columns: Rows,
+        dense: NDArray[np.float64],
+        begin: int,
+        end: int,
+        shares: bool,
+        cancel: NDArray[np.uint8],
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Of m_c = sum over the entries i of row c of P' (`columns`) of P'_ci x_i, x_i row i of
+        `dense` [K, d], C-contiguous: the sum of |m_c|^2 over the rows c in [begin, end), and if
+        `shares`, P'_ci (m_c . x_i) summed at each i, float64 [K] (else [0]), which sum to it.
+
+        The order of all sums is fixed by the arguments. O(entries x d). Works on the host, in
+        every backend.
+
+        Raises:
+            IndexError: an index that is not from 0 to K - 1.
+        """

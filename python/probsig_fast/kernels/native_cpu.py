@@ -124,3 +124,15 @@ def gram_squares(
     by_row = (rows.indptr, rows.indices, rows.values)
     by_column = (columns.indptr, columns.indices, columns.values)
     return _cpu.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)
+
+
+def product_squares(
+    columns: Rows,
+    dense: NDArray[np.float64],
+    begin: int,
+    end: int,
+    shares: bool,
+    cancel: NDArray[np.uint8],
+) -> tuple[float, NDArray[np.float64]]:
+    by_column = (columns.indptr, columns.indices, columns.values)
+    return _cpu.product_squares(by_column, dense, begin, end, shares, cancel)

@@ -53,6 +53,7 @@ class CudaKernels:
 
     def __init__(self, device: int, host: Kernels) -> None:
         self.device = device
+        self._host = host
         self.merge = host.merge
         self.column_sums = host.column_sums
 
@@ -187,6 +188,18 @@ class CudaKernels:
             for each in (self.load_rows(rows), self.load_rows(columns))
         )
         return _cuda.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)
+
+    def product_squares(
+        self,
+        columns: Rows,
+        dense: NDArray[np.float64],
+        begin: int,
+        end: int,
+        shares: bool,
+        cancel: NDArray[np.uint8],
+    ) -> tuple[float, NDArray[np.float64]]:
+        """A dense matrix in host memory: what the best of the host's backends makes of it."""
+        return self._host.product_squares(columns, dense, begin, end, shares, cancel)
 
     def _array(self, array: Any) -> Any:
         """On this device; 2-D arrays as their numbers one after the other."""

@@ -170,6 +170,26 @@ def gram_squares(
     return result
 
 
+def product_squares(
+    columns: Rows,
+    dense: NDArray[np.float64],
+    begin: int,
+    end: int,
+    shares: bool,
+    cancel: NDArray[np.uint8],
+) -> tuple[float, NDArray[np.float64]]:
+    total, result = 0.0, np.zeros(dense.shape[0] if shares else 0)
+    for c in range(begin, end):
+        entries = slice(columns.indptr[c], columns.indptr[c + 1])
+        _check_indices(columns.indices[entries], dense.shape[0])
+        x, values = dense[columns.indices[entries]], columns.values[entries]
+        product = values @ x
+        total += float(product @ product)
+        if shares:
+            result[columns.indices[entries]] += values * (x @ product)
+    return total, result
+
+
 def _check_indices(indices: NDArray[np.int32], columns: int) -> None:
     outside = indices[(indices < 0) | (indices >= columns)]
     if outside.size:

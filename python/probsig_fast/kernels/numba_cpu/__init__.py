@@ -4,6 +4,7 @@ from ..host import *  # noqa: F403 - the contract's functions about places
 from .gram import gram_squares
 from .merge import column_sums, merge
 from .pairs import next_pairs
+from .product import product_squares
 from .scan import scan
 from .set_spans import set_spans
 from .sets import sequence_sets
@@ -18,6 +19,7 @@ __all__ = [
     "merge",
     "next_pairs",
     "prefix_spans",
+    "product_squares",
     "scan",
     "sequence_sets",
     "set_spans",

@@ -57,8 +57,8 @@ def gram_squares(
     )
     result = np.zeros(row_end - row_begin, np.float64)
     _fill(
-        _matrix(rows),
-        _matrix(columns),
+        matrix(rows),
+        matrix(columns),
         float(shift),
         row_begin,
         sums,
@@ -68,7 +68,7 @@ def gram_squares(
     return result
 
 
-def _matrix(rows: Rows) -> Matrix:
+def matrix(rows: Rows) -> Matrix:
     indices = frozen(rows.indices, np.int32).view(np.uint32)
     return Matrix(frozen(rows.indptr, np.int64), indices, frozen(rows.values, np.float64))
 
