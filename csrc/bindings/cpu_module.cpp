@@ -187,6 +187,11 @@ py::array_t<std::int64_t> bind_column_sums(const py::array& indices, const py::a
 
 using Rows = std::tuple<py::array, py::array, py::array>;
 
+void check_gram(const RowsView& rows, const RowsView& columns) {
+  check_indices(rows, 0, rows.rows(), columns.rows());
+  check_indices(columns, 0, columns.rows(), rows.rows());
+}
+
 py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, double shift,
                                       std::int64_t row_begin, std::int64_t row_end,
                                       const py::array& cancel) {
@@ -196,13 +201,36 @@ py::array_t<double> bind_gram_squares(const Rows& rows, const Rows& columns, dou
     throw py::value_error("row_begin, row_end: expected within the rows");
   }
   const auto flag = as_flag(cancel);
-  py::array_t<double> result(row_end - row_begin);
+  py::array_t<double> result(by_row.rows());
+  double* shares = result.mutable_data();
+  {
+    py::gil_scoped_release release;
+    check_gram(by_row, by_column);
+    std::fill_n(shares, by_row.rows(), 0.0);
+    gram_squares(by_row, by_column, shift, row_begin, row_end, flag, shares);
+  }
+  return result;
+}
+
+py::array_t<double> bind_gram_row_squares(const Rows& rows, const Rows& columns, double shift,
+                                          const py::array& chosen, const py::array& cancel) {
+  const auto by_row = std::apply(as_rows, rows);
+  const auto by_column = std::apply(as_rows, columns);
+  const auto ids = as_span<std::int64_t>(chosen, "chosen");
+  const auto flag = as_flag(cancel);
+  py::array_t<double> result(ids.size);
   double* out = result.mutable_data();
   {
     py::gil_scoped_release release;
-    check_indices(by_row, 0, by_row.rows(), by_column.rows());
-    check_indices(by_column, 0, by_column.rows(), by_row.rows());
-    gram_squares(by_row, by_column, shift, row_begin, row_end, flag, out);
+    check_gram(by_row, by_column);
+    for (std::int64_t k = 0; k < ids.size; ++k) {
+      if (ids[k] < 0 || ids[k] >= by_row.rows()) {
+        throw py::index_error("chosen: expected rows from 0 to " +
+                              std::to_string(by_row.rows() - 1) + ", got " +
+                              std::to_string(ids[k]));
+      }
+    }
+    gram_row_squares(by_row, by_column, shift, ids, flag, out);
   }
   return result;
 }
@@ -253,5 +281,6 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("merge", &bind_merge);
   m.def("column_sums", &bind_column_sums);
   m.def("gram_squares", &bind_gram_squares);
+  m.def("gram_row_squares", &bind_gram_row_squares);
   m.def("product_squares", &bind_product_squares);
 }

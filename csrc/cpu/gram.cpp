@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/dispatch.hpp"
+
 namespace probsig {
 namespace {
-
-// A row of fewer additions than one for so many rows of P lists the sums it touched; a longer one
-// looks at all of them, which costs about a quarter as much each (2026 server core).
-constexpr std::int64_t kRowsPerAddition = 4;
 
 // Independent sums: the compiler may keep them in vector registers, and their order stays fixed.
 constexpr std::int64_t kLanes = 16;
@@ -16,132 +14,103 @@ constexpr std::int64_t kLanes = 16;
 // Terms summed before they join the total: one long sum of like terms would round one way.
 constexpr std::int64_t kPart = 512;
 
-// One row of PP' at a time; its sums are all 0 between rows.
-class GramRow {
- public:
-  GramRow(const RowsView& rows, const RowsView& columns)
-      : rows_(rows),
-        columns_(columns),
-        sums_(static_cast<std::size_t>(rows.rows()), 0.0),
-        marks_(static_cast<std::size_t>(rows.rows()), -1),
-        touched_(static_cast<std::size_t>(rows.rows()) + 1) {}
+using Sums = std::vector<double>;
 
-  // sum over j != i of (p_i . p_j - shift)^2
-  double squares(std::int64_t i, double shift) {
-    if (additions(i) < rows_.rows() / kRowsPerAddition) {
-      return listed_squares(i, shift, add_listed(i));
+// sums[j] += value p_jc for the entries [begin, end) of column c.
+void add_column(double* sums, const RowsView& columns, std::int64_t begin, std::int64_t end,
+                double value) {
+  for (std::int64_t l = begin; l < end; ++l) sums[columns.indices[l]] += value * columns.values[l];
+}
+
+double total(const double* lanes) {
+  double sum = 0.0;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+// The sum over j of (sums[j] - shift)^2, each of which joins shares[j] too; clears the sums.
+PROBSIG_MULTIVERSION
+double fold_part(double* sums, double* shares, std::int64_t size, double shift) {
+  double lanes[kLanes] = {};
+  std::int64_t j = 0;
+  for (; j + kLanes <= size; j += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      const double deviation = sums[j + lane] - shift;
+      const double square = deviation * deviation;
+      lanes[lane] += square;
+      shares[j + lane] += square;
+      sums[j + lane] = 0.0;
     }
-    add_dense(i);
-    return dense_squares(i, shift);
+  }
+  for (; j < size; ++j) {
+    const double deviation = sums[j] - shift;
+    lanes[0] += deviation * deviation;
+    shares[j] += deviation * deviation;
+    sums[j] = 0.0;
+  }
+  return total(lanes);
+}
+
+double fold(double* sums, double* shares, std::int64_t size, double shift) {
+  double sum = 0.0;
+  for (std::int64_t begin = 0; begin < size; begin += kPart) {
+    sum += fold_part(sums + begin, shares + begin, std::min(kPart, size - begin), shift);
+  }
+  return sum;
+}
+
+// How far each column's entries lie before a row; rows are asked for in rising order.
+class Places {
+ public:
+  explicit Places(const RowsView& columns)
+      : columns_(columns), next_(static_cast<std::size_t>(columns.rows()), -1) {}
+
+  // Where row i's entry in column c is: the entries before it are those of lower rows.
+  std::int64_t find(std::int64_t c, std::int64_t i) {
+    std::int64_t& next = next_[static_cast<std::size_t>(c)];
+    if (next < 0) next = first(c, i);
+    return next++;
   }
 
  private:
-  std::int64_t additions(std::int64_t i) const {
-    std::int64_t total = 0;
-    for (std::int64_t k = rows_.indptr[i]; k < rows_.indptr[i + 1]; ++k) {
-      const std::int64_t column = rows_.indices[k];
-      total += columns_.indptr[column + 1] - columns_.indptr[column];
-    }
-    return total;
+  std::int64_t first(std::int64_t c, std::int64_t i) const {
+    const std::int32_t* const ids = columns_.indices.data;
+    return std::lower_bound(ids + columns_.indptr[c], ids + columns_.indptr[c + 1],
+                            static_cast<std::int32_t>(i)) -
+           ids;
   }
 
-  // add(j, p_ic p_jc) for the entries c of row i and j of column c.
-  template <class Add>
-  void for_each_product(std::int64_t i, Add add) const {
-    for (std::int64_t k = rows_.indptr[i]; k < rows_.indptr[i + 1]; ++k) {
-      const std::int64_t column = rows_.indices[k];
-      const double value = rows_.values[k];
-      const std::int64_t end = columns_.indptr[column + 1];
-      for (std::int64_t l = columns_.indptr[column]; l < end; ++l) {
-        add(static_cast<std::size_t>(columns_.indices[l]), value * columns_.values[l]);
-      }
-    }
-  }
-
-  void add_dense(std::int64_t i) {
-    double* const sums = sums_.data();
-    for_each_product(i, [sums](std::size_t j, double product) { sums[j] += product; });
-  }
-
-  double dense_squares(std::int64_t i, double shift) {
-    sums_[static_cast<std::size_t>(i)] = shift;  // so that j = i adds exactly 0
-    double total = 0.0;
-    for (std::int64_t begin = 0; begin < rows_.rows(); begin += kPart) {
-      total += part_squares(begin, std::min(begin + kPart, rows_.rows()), shift);
-    }
-    return total;
-  }
-
-  // sum over j in [begin, end) of (sums[j] - shift)^2; clears them.
-  double part_squares(std::int64_t begin, std::int64_t end, double shift) {
-    double* const sums = sums_.data();
-    double lanes[kLanes] = {};
-    std::int64_t j = begin;
-    for (; j + kLanes <= end; j += kLanes) {
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        lanes[lane] += square(sums[j + lane] - shift);
-        sums[j + lane] = 0.0;
-      }
-    }
-    for (; j < end; ++j) {
-      lanes[0] += square(sums[j] - shift);
-      sums[j] = 0.0;
-    }
-    double total = 0.0;
-    for (const double lane : lanes) total += lane;
-    return total;
-  }
-
-  // As add_dense; returns how many different j are in touched_. A sum may pass through 0, so it
-  // cannot be its own mark.
-  std::size_t add_listed(std::int64_t i) {
-    const auto mark = static_cast<std::int32_t>(i);
-    std::size_t count = 0;
-    for_each_product(i, [this, mark, &count](std::size_t j, double product) {
-      touched_[count] = static_cast<std::uint32_t>(j);
-      count += marks_[j] != mark;  // branch-free: the first touch is unpredictable
-      marks_[j] = mark;
-      sums_[j] += product;
-    });
-    return count;
-  }
-
-  // As dense_squares for the first `count` in touched_; all other sums are 0.
-  double listed_squares(std::int64_t i, double shift, std::size_t count) {
-    double total = 0.0;
-    std::int64_t untouched = rows_.rows() - 1;
-    for (std::size_t begin = 0; begin < count; begin += kPart) {
-      const std::size_t end = std::min<std::size_t>(begin + kPart, count);
-      double part = 0.0;
-      for (std::size_t k = begin; k < end; ++k) {
-        const std::size_t j = touched_[k];
-        if (j != static_cast<std::size_t>(i)) {
-          part += square(sums_[j] - shift);
-          --untouched;
-        }
-        sums_[j] = 0.0;
-      }
-      total += part;
-    }
-    return total + static_cast<double>(untouched) * square(shift);
-  }
-
-  static double square(double x) { return x * x; }
-
-  const RowsView& rows_;
   const RowsView& columns_;
-  std::vector<double> sums_;
-  std::vector<std::int32_t> marks_;  // the last listed row that touched j
-  std::vector<std::uint32_t> touched_;
+  std::vector<std::int64_t> next_;
 };
 
 }  // namespace
 
 void gram_squares(const RowsView& rows, const RowsView& columns, double shift,
-                  std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel, double* out) {
-  GramRow row(rows, columns);
+                  std::int64_t row_begin, std::int64_t row_end, CancelFlag cancel, double* shares) {
+  Sums sums(static_cast<std::size_t>(rows.rows()), 0.0);
+  Places places(columns);
   for (std::int64_t i = row_begin; i < row_end && !cancel.set(); ++i) {
-    out[i - row_begin] = row.squares(i, shift);
+    for (std::int64_t k = rows.indptr[i]; k < rows.indptr[i + 1]; ++k) {
+      const std::int64_t c = rows.indices[k];
+      add_column(sums.data(), columns, columns.indptr[c], places.find(c, i), rows.values[k]);
+    }
+    shares[i] += fold(sums.data(), shares, i, shift);
+  }
+}
+
+void gram_row_squares(const RowsView& rows, const RowsView& columns, double shift,
+                      Span<std::int64_t> chosen, CancelFlag cancel, double* out) {
+  Sums sums(static_cast<std::size_t>(rows.rows()), 0.0);
+  Sums ignored(sums.size());
+  for (std::int64_t n = 0; n < chosen.size && !cancel.set(); ++n) {
+    const std::int64_t i = chosen[n];
+    for (std::int64_t k = rows.indptr[i]; k < rows.indptr[i + 1]; ++k) {
+      const std::int64_t c = rows.indices[k];
+      add_column(sums.data(), columns, columns.indptr[c], columns.indptr[c + 1], rows.values[k]);
+    }
+    sums[static_cast<std::size_t>(i)] = shift;  // so that j = i adds exactly 0
+    out[n] = fold(sums.data(), ignored.data(), rows.rows(), shift);
   }
 }
 

@@ -40,6 +40,13 @@ def gram_squares(
     row_end: int,
     cancel: NDArray[Any],
 ) -> NDArray[Any]: ...
+def gram_row_squares(
+    rows: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    shift: float,
+    chosen: NDArray[Any],
+    cancel: NDArray[Any],
+) -> NDArray[Any]: ...
 def product_squares(
     columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     dense: NDArray[Any],

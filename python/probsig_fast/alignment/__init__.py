@@ -1,5 +1,7 @@
 """How the geometry of an embedding follows a probability signature. Needs the extra `[torch]`."""
 
+from typing import TYPE_CHECKING, Any
+
 from ..errors import missing_extra
 
 try:
@@ -9,6 +11,7 @@ except ImportError as error:
 
 from .align import Alignment, align
 from .compared import Dropped
+from .embeddings import Embedding, load_embedding
 from .functional import CosineCorrelation, cosine_correlation
 from .joint import JointSignature, joint
 from .metrics import (
@@ -27,12 +30,16 @@ from .spearman import Spearman, spearman
 from .strata import Stratum, frequency_strata
 from .strong_pairs import Pair, StrongPairs, TopPairs, strong_pairs
 
+if TYPE_CHECKING:
+    from .metric import SignatureAlignment
+
 __all__ = [
     "Alignment",
     "AlignmentMetrics",
     "AnySignature",
     "CosineCorrelation",
     "Dropped",
+    "Embedding",
     "Interval",
     "JointSignature",
     "NeighbourOverlap",
@@ -40,6 +47,7 @@ __all__ = [
     "Pair",
     "PerToken",
     "PreparedSignature",
+    "SignatureAlignment",
     "Spearman",
     "Stratum",
     "StrongPairs",
@@ -50,6 +58,7 @@ __all__ = [
     "frequency_strata",
     "joint",
     "linear_cka",
+    "load_embedding",
     "neighbour_overlap",
     "per_token_correlation",
     "permutation_null",
@@ -58,3 +67,12 @@ __all__ = [
     "spearman",
     "strong_pairs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`SignatureAlignment` needs torchmetrics, an extra that takes a second to import."""
+    if name == "SignatureAlignment":
+        from .metric import SignatureAlignment
+
+        return SignatureAlignment
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -188,7 +188,10 @@ def _gram_squares(
     def squares(piece: Range) -> NDArray[np.float64]:
         return kernels.gram_squares(p_rows, p_columns, p.mean_cosine, *piece, pool.cancel)
 
-    return np.concatenate(list(pool.map(squares, pieces)))
+    total = np.zeros(p.tokens)
+    for shares in pool.map(squares, pieces):
+        total += shares
+    return total
 
 
 def as_rows(matrix: scipy.sparse.csr_array) -> Rows:

@@ -261,14 +261,25 @@ class Kernels(Protocol):
         row_end: int,
         cancel: NDArray[np.uint8],
     ) -> NDArray[np.float64]:
-        """sum over j != i of (p_i . p_j - shift)^2 for rows i in [row_begin, row_end) of a sparse
-        matrix P; float64 [row_end - row_begin].
+        """Shares of sum over j != i of (p_i . p_j - shift)^2, i and j rows of a sparse matrix P,
+        pairs with p_i . p_j = 0 included: float64 [rows of P]. The shares of ranges
+        [row_begin, row_end) that tile all rows add up to the sums.
 
-        `rows` is P by rows and `columns` the same matrix by columns (P'). j runs over all rows,
-        those with p_i . p_j = 0 included. Products are added in the order of the row's indices,
-        then squares in the order of j, so that the result is the same for every backend's
-        threads. O(sum over the rows' entries of their column's length), and O(rows of P) memory.
+        `rows` is P by rows and `columns` the same matrix by columns (P'), its indices rising. A
+        backend may count each pair once, with its higher row, and then adds the square to both.
+        The order of all sums is fixed by P and the range. O(half the sum over the rows' entries of
+        their column's length, and rows of P for each row).
         """
+
+    def gram_row_squares(
+        self,
+        rows: Rows,
+        columns: Rows,
+        shift: float,
+        chosen: NDArray[np.int64],
+        cancel: NDArray[np.uint8],
+    ) -> NDArray[np.float64]:
+        """The whole sums of the rows `chosen`: float64 [chosen.size]."""
 
     def product_squares(
         self,

@@ -126,6 +126,18 @@ def gram_squares(
     return _cpu.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)
 
 
+def gram_row_squares(
+    rows: Rows,
+    columns: Rows,
+    shift: float,
+    chosen: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    by_row = (rows.indptr, rows.indices, rows.values)
+    by_column = (columns.indptr, columns.indices, columns.values)
+    return _cpu.gram_row_squares(by_row, by_column, shift, chosen, cancel)
+
+
 def product_squares(
     columns: Rows,
     dense: NDArray[np.float64],

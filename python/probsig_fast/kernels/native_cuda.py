@@ -183,11 +183,34 @@ class CudaKernels:
         row_end: int,
         cancel: NDArray[np.uint8],
     ) -> NDArray[np.float64]:
-        by_row, by_column = (
-            (each.indptr, each.indices, each.values)
-            for each in (self.load_rows(rows), self.load_rows(columns))
+        """Whole rows: each pair twice, and no sum that threads race for."""
+        by_row, by_column = self._loaded(rows), self._loaded(columns)
+        shares = np.zeros(by_row[0].size - 1)
+        shares[row_begin:row_end] = _cuda.gram_squares(
+            by_row, by_column, shift, row_begin, row_end, cancel
         )
-        return _cuda.gram_squares(by_row, by_column, shift, row_begin, row_end, cancel)
+        return shares
+
+    def gram_row_squares(
+        self,
+        rows: Rows,
+        columns: Rows,
+        shift: float,
+        chosen: NDArray[np.int64],
+        cancel: NDArray[np.uint8],
+    ) -> NDArray[np.float64]:
+        by_row, by_column = self._loaded(rows), self._loaded(columns)
+        result = np.zeros(chosen.size)
+        cuts = np.flatnonzero(np.diff(chosen) != 1) + 1
+        for run in np.split(np.arange(chosen.size), cuts):  # neighbours go in one launch
+            if run.size:
+                begin, end = int(chosen[run[0]]), int(chosen[run[-1]]) + 1
+                result[run] = _cuda.gram_squares(by_row, by_column, shift, begin, end, cancel)
+        return result
+
+    def _loaded(self, rows: Rows) -> tuple[Any, Any, Any]:
+        loaded = self.load_rows(rows)
+        return loaded.indptr, loaded.indices, loaded.values
 
     def product_squares(
         self,

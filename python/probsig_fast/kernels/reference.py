@@ -158,16 +158,37 @@ def gram_squares(
     row_end: int,
     cancel: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    result = np.zeros(row_end - row_begin)
+    shares = np.zeros(rows.indptr.size - 1)
     for i in range(row_begin, row_end):
-        cosines = np.zeros(rows.indptr.size - 1)
-        for entry in range(rows.indptr[i], rows.indptr[i + 1]):
-            column = rows.indices[entry]
-            others = slice(columns.indptr[column], columns.indptr[column + 1])
-            cosines[columns.indices[others]] += rows.values[entry] * columns.values[others]
-        cosines[i] = shift
-        result[i - row_begin] = np.square(cosines - shift).sum()
+        squares = np.square(_gram_row(rows, columns, i)[:i] - shift)
+        shares[:i] += squares
+        shares[i] += squares.sum()
+    return shares
+
+
+def gram_row_squares(
+    rows: Rows,
+    columns: Rows,
+    shift: float,
+    chosen: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    result = np.zeros(chosen.size)
+    for k, i in enumerate(chosen.tolist()):
+        squares = np.square(_gram_row(rows, columns, i) - shift)
+        squares[i] = 0.0
+        result[k] = squares.sum()
     return result
+
+
+def _gram_row(rows: Rows, columns: Rows, i: int) -> NDArray[np.float64]:
+    """p_i . p_j for all j."""
+    cosines = np.zeros(rows.indptr.size - 1)
+    for entry in range(rows.indptr[i], rows.indptr[i + 1]):
+        column = rows.indices[entry]
+        others = slice(columns.indptr[column], columns.indptr[column + 1])
+        cosines[columns.indices[others]] += rows.values[entry] * columns.values[others]
+    return cosines
 
 
 def product_squares(

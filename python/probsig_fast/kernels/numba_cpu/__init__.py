@@ -1,7 +1,7 @@
 """Kernels compiled by Numba on their first use. The functions are those of `contract.Kernels`."""
 
 from ..host import *  # noqa: F403 - the contract's functions about places
-from .gram import gram_squares
+from .gram import gram_row_squares, gram_squares
 from .merge import column_sums, merge
 from .pairs import next_pairs
 from .product import product_squares
@@ -14,6 +14,7 @@ from .window import window_pairs
 
 __all__ = [
     "column_sums",
+    "gram_row_squares",
     "gram_squares",
     "group_spans",
     "merge",

@@ -11,9 +11,6 @@ from ..contract import Rows
 from ._arrays import frozen
 from ._jit import kernel
 
-#: A row of fewer additions than one for so many rows lists the sums it touched; a longer one looks
-#: at all of them, which costs about a quarter as much each (EPYC of family 26).
-_ROWS_PER_ADDITION = 4
 #: Terms summed before they join the total: one long sum of like terms would round one way.
 _PART = 512
 
@@ -26,21 +23,6 @@ class Matrix(NamedTuple):
     values: NDArray[np.float64]
 
 
-class Sums(NamedTuple):
-    """Work space of one row of PP'.
-
-    Attributes:
-        values: float64 [rows], all 0 between rows.
-        marks: int32 [rows], the last listed row that touched each.
-        touched: uint32 [rows + 1]; one longer than needed, as it is written to before it is known
-            that one is new.
-    """
-
-    values: NDArray[np.float64]
-    marks: NDArray[np.int32]
-    touched: NDArray[np.uint32]
-
-
 def gram_squares(
     rows: Rows,
     columns: Rows,
@@ -49,22 +31,25 @@ def gram_squares(
     row_end: int,
     cancel: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    n_rows = rows.indptr.size - 1
-    sums = Sums(
-        np.zeros(n_rows, np.float64),
-        np.full(n_rows, -1, np.int32),
-        np.empty(n_rows + 1, np.uint32),
-    )
-    result = np.zeros(row_end - row_begin, np.float64)
-    _fill(
-        matrix(rows),
-        matrix(columns),
-        float(shift),
-        row_begin,
-        sums,
-        result,
-        frozen(cancel, np.uint8),
-    )
+    sums, shares = np.zeros((2, rows.indptr.size - 1), np.float64)
+    places = np.full(columns.indptr.size - 1, -1, np.int64)
+    by_row, by_column = matrix(rows), matrix(columns)
+    flag = frozen(cancel, np.uint8)
+    _fill(by_row, by_column, float(shift), row_begin, row_end, sums, places, shares, flag)
+    return shares
+
+
+def gram_row_squares(
+    rows: Rows,
+    columns: Rows,
+    shift: float,
+    chosen: NDArray[np.int64],
+    cancel: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    sums, ignored = np.zeros((2, rows.indptr.size - 1), np.float64)
+    result = np.zeros(chosen.size, np.float64)
+    ids, flag = frozen(chosen, np.int64), frozen(cancel, np.uint8)
+    _fill_rows(matrix(rows), matrix(columns), float(shift), ids, sums, ignored, result, flag)
     return result
 
 
@@ -79,94 +64,80 @@ def _fill(
     columns: Matrix,
     shift: float,
     row_begin: int,
-    sums: Sums,
+    row_end: int,
+    sums: NDArray[np.float64],
+    places: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    cancel: NDArray[np.uint8],
+) -> None:
+    """Pairs j < i only; `places` is where row i's entry in each column is, -1 for not yet known."""
+    for i in range(row_begin, row_end):
+        if cancel[0]:
+            return
+        for entry in range(rows.indptr[i], rows.indptr[i + 1]):
+            c = np.int64(rows.indices[entry])
+            begin, end = columns.indptr[c], columns.indptr[c + 1]
+            if places[c] < 0:
+                places[c] = begin + np.searchsorted(columns.indices[begin:end], np.uint32(i))
+            _add_column(sums, columns, begin, places[c], rows.values[entry])
+            places[c] += 1
+        shares[i] += _fold(sums, shares, i, shift)
+
+
+@kernel
+def _fill_rows(
+    rows: Matrix,
+    columns: Matrix,
+    shift: float,
+    chosen: NDArray[np.int64],
+    sums: NDArray[np.float64],
+    ignored: NDArray[np.float64],
     result: NDArray[np.float64],
     cancel: NDArray[np.uint8],
 ) -> None:
-    for k in range(result.size):
+    for k in range(chosen.size):
         if cancel[0]:
             return
-        i = row_begin + k
-        additions = 0
+        i = chosen[k]
         for entry in range(rows.indptr[i], rows.indptr[i + 1]):
-            column = np.int64(rows.indices[entry])
-            additions += columns.indptr[column + 1] - columns.indptr[column]
-        if additions < sums.values.size // _ROWS_PER_ADDITION:
-            result[k] = _listed_squares(i, shift, sums, _add_listed(i, rows, columns, sums))
-        else:
-            _add(i, rows, columns, sums.values)
-            result[k] = _squares(i, shift, sums.values)
+            c = np.int64(rows.indices[entry])
+            _add_column(sums, columns, columns.indptr[c], columns.indptr[c + 1], rows.values[entry])
+        sums[i] = shift  # so that j = i adds exactly 0
+        result[k] = _fold(sums, ignored, sums.size, shift)
 
 
 @kernel
-def _add(i: int, rows: Matrix, columns: Matrix, values: NDArray[np.float64]) -> None:
-    """values[j] = p_i . p_j."""
-    for entry in range(rows.indptr[i], rows.indptr[i + 1]):
-        column = np.int64(rows.indices[entry])
-        value = rows.values[entry]
-        for other in range(columns.indptr[column], columns.indptr[column + 1]):
-            values[columns.indices[other]] += value * columns.values[other]
+def _add_column(
+    sums: NDArray[np.float64], columns: Matrix, begin: int, end: int, value: float
+) -> None:
+    for entry in range(begin, end):
+        sums[columns.indices[entry]] += value * columns.values[entry]
 
 
 @kernel
-def _squares(i: int, shift: float, values: NDArray[np.float64]) -> float:
-    """sum over j != i of (values[j] - shift)^2; clears `values`."""
-    values[i] = shift  # so that j = i adds exactly 0
+def _fold(sums: NDArray[np.float64], shares: NDArray[np.float64], size: int, shift: float) -> float:
+    """The sum over j < size of (sums[j] - shift)^2, each of which joins shares[j]; clears them."""
     total = 0.0
-    for begin in range(0, values.size, _PART):
-        total += _part_squares(values[begin : begin + _PART], shift)
-    values[:] = 0.0
+    for begin in range(0, size, _PART):
+        end = min(begin + _PART, size)
+        total += _fold_part(sums[begin:end], shares[begin:end], shift)
+    sums[:size] = 0.0
     return total
 
 
 @kernel
-def _part_squares(values: NDArray[np.float64], shift: float) -> float:
+def _fold_part(sums: NDArray[np.float64], shares: NDArray[np.float64], shift: float) -> float:
+    for j in range(sums.size):  # no sum over j: a loop that needs no order
+        sums[j] = (sums[j] - shift) ** 2
+        shares[j] += sums[j]
     # Four sums, as each addition would wait for the one before.
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = values.size - values.size % 4
+    whole = sums.size - sums.size % 4
     for j in range(0, whole, 4):
-        a += (values[j] - shift) ** 2
-        b += (values[j + 1] - shift) ** 2
-        c += (values[j + 2] - shift) ** 2
-        d += (values[j + 3] - shift) ** 2
-    for j in range(whole, values.size):
-        a += (values[j] - shift) ** 2
+        a += sums[j]
+        b += sums[j + 1]
+        c += sums[j + 2]
+        d += sums[j + 3]
+    for j in range(whole, sums.size):
+        a += sums[j]
     return (a + b) + (c + d)
-
-
-@kernel
-def _add_listed(i: int, rows: Matrix, columns: Matrix, sums: Sums) -> int:
-    """As `_add`; how many different j are in `touched`.
-
-    A sum may pass through 0, so it cannot be its own mark.
-    """
-    values, marks, touched = sums
-    count = 0
-    for entry in range(rows.indptr[i], rows.indptr[i + 1]):
-        column = np.int64(rows.indices[entry])
-        value = rows.values[entry]
-        for other in range(columns.indptr[column], columns.indptr[column + 1]):
-            j = columns.indices[other]
-            touched[count] = j
-            count += marks[j] != i  # no branch: the first touch is unpredictable
-            marks[j] = i
-            values[j] += value * columns.values[other]
-    return count
-
-
-@kernel
-def _listed_squares(i: int, shift: float, sums: Sums, count: int) -> float:
-    """As `_squares` for the first `count` in `touched`; all other values are 0."""
-    values, touched = sums.values, sums.touched
-    total = 0.0
-    untouched = values.size - 1
-    for begin in range(0, count, _PART):
-        part = 0.0
-        for k in range(begin, min(begin + _PART, count)):
-            j = touched[k]
-            if j != i:
-                part += (values[j] - shift) ** 2
-                untouched -= 1
-            values[j] = 0.0
-        total += part
-    return total + untouched * shift**2
