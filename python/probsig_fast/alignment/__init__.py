@@ -25,6 +25,7 @@ from .metrics import (
 from .neighbours import NeighbourOverlap, neighbour_overlap
 from .nulls import Null, permutation_null
 from .prepared import AnySignature, PreparedSignature, prepare
+from .sampled import SampledCorrelation, sampled_correlation
 from .shards import shard_interval
 from .spearman import Spearman, spearman
 from .strata import Stratum, frequency_strata
@@ -47,6 +48,7 @@ __all__ = [
     "Pair",
     "PerToken",
     "PreparedSignature",
+    "SampledCorrelation",
     "SignatureAlignment",
     "Spearman",
     "Stratum",
@@ -63,6 +65,7 @@ __all__ = [
     "per_token_correlation",
     "permutation_null",
     "prepare",
+    "sampled_correlation",
     "shard_interval",
     "spearman",
     "strong_pairs",

@@ -98,7 +98,9 @@ def align(
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        told = [each.name for each in fields(value)]
+        told += [name for name, each in vars(type(value)).items() if isinstance(each, property)]
+        return {name: _plain(getattr(value, name)) for name in told}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {name: _plain(each) for name, each in value._asdict().items()}
     if isinstance(value, (list, tuple)):

@@ -49,6 +49,14 @@ class Centred:
         return -math.fsum(self.diagonal) / self.pairs
 
     @property
+    def row_deviations(self) -> NDArray[np.float64]:
+        """sum over j != i of x_i.x_j less its mean over all pairs, float64 [K]."""
+        deviations: NDArray[np.float64] = self.tokens * (self.along - self.rest) - (
+            self.diagonal - self.rest
+        )
+        return deviations
+
+    @property
     def mean_cosine(self) -> float:
         """The mean over i != j of x_i.x_j."""
         return self.square + self.rest

@@ -155,14 +155,9 @@ def linear_cka(W: Matrix, signature: AnySignature, debiased: bool = False, **opt
     return metrics.debiased_cka if debiased else metrics.cka
 
 
-def _row_deviations(x: Centred) -> NDArray[np.float64]:
-    """sum over j != i of the deviations of x_i.x_j from their mean, float64 [K]."""
-    return x.tokens * (x.along - x.rest) - (x.diagonal - x.rest)
-
-
 def _per_token(sums: PairSums) -> NDArray[np.float64]:
     others = sums.e.tokens - 1
-    g, h = _row_deviations(sums.e), _row_deviations(sums.p)
+    g, h = sums.e.row_deviations, sums.p.row_deviations
     covariance = sums.products - g * h / others
     g_squares = sums.embedding_squares - g * g / others
     h_squares = sums.signature_squares - h * h / others
@@ -180,7 +175,7 @@ def _jackknife(sums: PairSums) -> Interval:
     if tokens < 4 or math.isnan(r):
         return Interval(_NAN, _NAN, _NAN, 0.95, "tokens", tokens)
     pairs = (tokens - 1) * (tokens - 2)
-    g, h = 2.0 * _row_deviations(sums.e), 2.0 * _row_deviations(sums.p)
+    g, h = 2.0 * sums.e.row_deviations, 2.0 * sums.p.row_deviations
     moments = sums.moments
     covariance = moments.covariance - 2.0 * sums.products - g * h / pairs
     variance_g = moments.variance_embedding - 2.0 * sums.embedding_squares - g * g / pairs
@@ -218,7 +213,7 @@ def _debiased_cka(sums: PairSums) -> float:
     moments, tokens = sums.moments, sums.e.tokens
     if tokens < 4 or not moments.variance_embedding or not moments.variance_signature:
         return _NAN
-    g, h = _row_deviations(sums.e), _row_deviations(sums.p)
+    g, h = sums.e.row_deviations, sums.p.row_deviations
     # Constants added to all cosines change no U-centred matrix: so deviations do.
     cross = moments.covariance - 2.0 * math.fsum(g * h) / (tokens - 2)
     own = moments.variance_embedding - 2.0 * math.fsum(g * g) / (tokens - 2)

@@ -19,7 +19,7 @@ from .work import Tile
 
 #: So many blocks give their spread to a fifth or so, and leave each thousands of pairs.
 _BLOCKS = 16
-#: Cosines of W are ranked by so many steps from 0 to 1: rounding must not tell equal rows apart.
+#: Cosines are ranked by so many steps from 0 to 1: rounding must not tell equal ones apart.
 _GRID = 2.0**40
 
 
@@ -107,7 +107,7 @@ def _correlate(g: list[NDArray[np.float64]], h: list[NDArray[np.float64]]) -> Sp
     """Of blocks of pairs, ranked together."""
     sizes = np.array([block.size for block in g])
     starts = np.cumsum(sizes) - sizes
-    x, y = _ranks(np.round(np.concatenate(g) * _GRID)), _ranks(np.concatenate(h))
+    x, y = (_ranks(np.round(np.concatenate(each) * _GRID)) for each in (g, h))
     # Ranks have the mean 0, so that a block's part of each sum tells what leaving it out does.
     sums = np.stack([np.add.reduceat(each, starts) for each in (x, y, x * x, y * y, x * y)])
     value = float(_pearson(sums.sum(axis=1), sizes.sum()))
