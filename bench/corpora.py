@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig_fast import Counts, Signature
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -44,6 +46,37 @@ def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
     repeats = repeats[repeats >= 50]
     tokens[repeats] = tokens[repeats - random.integers(1, 50, repeats.size)]
     return Corpus(f"zipfian-{size:,}", tokens, vocab_size, eos=0)
+
+
+def continued(counts: Counts, pairs: int, seed: int = 0) -> Signature:
+    """P(next | token) of these counts and of drawn pairs, until so many distinct ones are there.
+
+    First and second tokens are drawn independently, each by its own marginal to the power 3/4, as
+    rarer tokens gain pairs longest: frequent ones have met most partners already.
+    """
+    table = counts.to_scipy()
+    size = counts.vocab_size
+    rows = np.repeat(np.arange(size), np.diff(table.indptr))
+    keys, values = rows * size + table.indices, table.data.astype(np.int64)
+    random = np.random.default_rng(seed)
+    first, second = (np.cumsum(np.asarray(table.sum(axis=axis)).ravel() ** 0.75) for axis in (1, 0))
+    while keys.size < pairs:
+        missing = pairs - keys.size
+        drawn = [
+            np.searchsorted(weights, weights[-1] * random.random(missing), side="right")
+            for weights in (first, second)
+        ]
+        drawn_keys, drawn_values = np.unique(drawn[0] * size + drawn[1], return_counts=True)
+        keys = np.concatenate([keys, drawn_keys])
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], np.concatenate([values, drawn_values])[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        keys, values = keys[starts], np.add.reduceat(values, starts)
+    indptr = np.searchsorted(keys, np.arange(size + 1) * size).astype(np.int64)
+    running = np.concatenate([[0], np.cumsum(values)])
+    indices = (keys % size).astype(np.int32)
+    support = running[indptr[1:]] - running[indptr[:-1]]
+    return Signature("phi_next", "next | token", indptr, indices, values, support, size)
 
 
 def on_device(size: int, vocab_size: int, dtype: Any) -> Any:

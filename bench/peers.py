@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -28,3 +30,24 @@ def incidence(
 def scipy_same_sequence(incidence: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     """A'A: rows that hold both ids. The incidence is given: only the product is timed."""
     return (incidence.T @ incidence).tocsr()
+
+
+def dense_cosine_tiles(embedding: Any, signature: scipy.sparse.csr_array, tiles: list[Any]) -> Any:
+    """Sums over pairs of rows of g, h, g^2, h^2, g h, g = e_i.e_j and h = p_i.p_j, in tiles
+    ((i0, i1), (j0, j1)) of both Gram matrices: what one writes with torch, where V x V does not
+    fit. float64 [5], of the off-diagonal pairs i < j where the tiles are those of the upper
+    triangle."""
+    import torch
+
+    sums = torch.zeros(5, dtype=torch.float64)
+    for rows, columns in tiles:
+        g = embedding[slice(*rows)] @ embedding[slice(*columns)].T
+        left, right = (
+            torch.from_numpy(signature[slice(*each)].toarray()).to(embedding.dtype)
+            for each in (rows, columns)
+        )
+        h = left @ right.T
+        if rows == columns:
+            g, h = g.triu(1), h.triu(1)
+        sums += torch.stack([(g * 1).sum(), h.sum(), (g * g).sum(), (h * h).sum(), (g * h).sum()])
+    return sums
