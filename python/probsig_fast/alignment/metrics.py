@@ -161,11 +161,18 @@ def _per_token(sums: PairSums) -> NDArray[np.float64]:
     covariance = sums.products - g * h / others
     g_squares = sums.embedding_squares - g * g / others
     h_squares = sums.signature_squares - h * h / others
-    # What a row of equal cosines leaves is rounding.
-    noise = NOISE**2 * others
-    defined = (g_squares > noise) & (h_squares > noise)
+    defined = _beyond_rounding(g_squares, sums.embedding_squares)
+    defined &= _beyond_rounding(h_squares, sums.signature_squares)
     norms = np.sqrt(np.where(defined, g_squares * h_squares, 1.0))
     return np.where(defined, np.clip(covariance / norms, -1.0, 1.0), _NAN)
+
+
+def _beyond_rounding(
+    squares: NDArray[np.float64], taken_from: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which are more than what rounding leaves of a row of equal cosines: of its own sum, and of
+    terms as large as those of other rows."""
+    return squares > NOISE * (taken_from + taken_from.mean())
 
 
 def _jackknife(sums: PairSums) -> Interval:
@@ -180,7 +187,8 @@ def _jackknife(sums: PairSums) -> Interval:
     covariance = moments.covariance - 2.0 * sums.products - g * h / pairs
     variance_g = moments.variance_embedding - 2.0 * sums.embedding_squares - g * g / pairs
     variance_h = moments.variance_signature - 2.0 * sums.signature_squares - h * h / pairs
-    if not (variance_g > 0).all() or not (variance_h > 0).all():
+    noise_g, noise_h = NOISE * moments.variance_embedding, NOISE * moments.variance_signature
+    if not (variance_g > noise_g).all() or not (variance_h > noise_h).all():
         return Interval(_NAN, _NAN, _NAN, 0.95, "tokens", tokens)
     without = covariance / np.sqrt(variance_g) / np.sqrt(variance_h)
     deviations = without - without.mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from .compared import Compared
 from .comparison import Matrix, comparison
 from .cross import cross_norm
 from .devices import runner_for
+from .exact_nulls import MOST_GROUPS, free_variance, mean_within_groups
 from .moments import CosineMoments, cancels, combine, cosine_moments
 from .pairwise import covariance_by_pairs
 from .prepared import AnySignature, SignatureTerms
@@ -40,7 +41,9 @@ class Null:
         observed: R_cos itself, from -1 to 1; NaN where it is undefined, and so is all else then.
         mean, deviation: of the values drawn; the deviation has draws - 1 below the line, and is NaN
             for one draw.
-        exact_mean, exact_deviation: over all K! permutations, in closed form; NaN within bands.
+        exact_mean: over all permutations, in closed form: 0 for free ones; within bands what
+            frequency alone makes of R_cos (NaN for more than 2048 bands).
+        exact_deviation: over all K! permutations, in closed form; NaN within bands.
         values: R_cos of each draw, float64 [draws].
         tokens: K, the rows compared: enough support, and not zero in either matrix.
         signature: its name.
@@ -95,8 +98,9 @@ class Null:
             ("p, two-sided", f"{self.p_value:.3g}"),
         ]
         if self.bands is None:
-            of_all = f"{self.exact_deviation:.6f}, z {self.exact_z:.2f}"
-            lines.append(("deviation of all", of_all))
+            lines.append(("deviation of all", f"{self.exact_deviation:.6f}, z {self.exact_z:.2f}"))
+        else:
+            lines.append(("mean of all", f"{self.exact_mean:.6f}"))
         width = max(len(name) for name, _ in lines)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
@@ -123,9 +127,10 @@ def permutation_null(
     Frequent tokens are alike in embedding and signature, which alone makes a correlation. `bands`
     is the harder null: tokens trade places only with those of about the same support.
 
-    Over all K! permutations the mean is 0, and the variance, with A the sum of g_ij^2 over i != j,
-    R that of the squared row sums, alpha = R_g / A_g, beta = R_h / A_h, and (K)_n = K (K - 1) ...
-    (K - n + 1):
+    Over all permutations within bands, the mean has the covariance of cosines each of which is
+    replaced by the mean between its two bands. Over all K! free ones the mean is 0, and the
+    variance, with A the sum of g_ij^2 over i != j, R that of the squared row sums, alpha = R_g /
+    A_g, beta = R_h / A_h, and (K)_n = K (K - 1) ... (K - n + 1):
 
         2 / (K)_2 + 4 (alpha - 1)(beta - 1) / (K)_3 + 4 (1 - 2 alpha)(1 - 2 beta) / (K)_4
 
@@ -177,9 +182,10 @@ def null_of(
     if not math.isnan(moments.pearson):
         e = centre_rows(embedding)  # they are centred: this only tells of them
         draw = _Draw(embedding, e, terms, moments, kernels, pool)
-        orders = _orders(signature.support[compared.tokens], bands, np.random.default_rng(seed))
+        groups = equal_groups(signature.support[compared.tokens], bands or 1)
+        orders = _orders(groups, np.random.default_rng(seed))
         values = np.array([draw.pearson(next(orders)) for _ in range(draws)])
-        exact = (0.0, _exact_deviation(moments, e, terms.centred)) if bands is None else exact
+        exact = draw.exact(None if bands is None else groups)
     return Null(
         draws,
         bands,
@@ -197,12 +203,11 @@ def null_of(
 
 
 def _orders(
-    support: NDArray[np.int64], bands: int | None, rng: np.random.Generator
+    groups: Sequence[NDArray[np.int64]], rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
     """Permutations, without end: row `order[i]` of the embedding goes to row i."""
-    groups = equal_groups(support, bands or 1)
     while True:
-        order = np.empty(support.size, np.int64)
+        order = np.empty(sum(group.size for group in groups), np.int64)
         for group in groups:
             order[group] = rng.permutation(group)
         yield order
@@ -220,7 +225,20 @@ class _Draw:
     pool: WorkerPool
 
     def pearson(self, order: NDArray[np.int64]) -> float:
-        covariance = self._covariance(order)
+        return self._correlation(self._covariance(order))
+
+    def exact(self, groups: Sequence[NDArray[np.int64]] | None) -> tuple[float, float]:
+        """The mean and the deviation over all permutations, as far as they are known."""
+        e, p, m = self.e, self.terms.centred, self.moments
+        if groups is None:
+            variance = free_variance(e, p, m.variance_embedding, m.variance_signature)
+            return 0.0, math.sqrt(variance)
+        if len(groups) > MOST_GROUPS:
+            return _NAN, _NAN
+        mean = mean_within_groups(self.embedding, e, self.terms.rows, p, groups)
+        return self._correlation(mean), _NAN
+
+    def _correlation(self, covariance: float) -> float:
         return dataclasses.replace(self.moments, covariance=covariance).pearson
 
     def _covariance(self, order: NDArray[np.int64]) -> float:
@@ -237,24 +255,6 @@ class _Draw:
         rows = self.terms.rows[np.argsort(order)]
         runner = runner_for(self.embedding.device, self.pool)
         return math.fsum(covariance_by_pairs(self.embedding, e, rows, p, runner))
-
-
-def _exact_deviation(moments: CosineMoments, e: Centred, p: Centred) -> float:
-    """The square root of the variance over all permutations (see `permutation_null`)."""
-    k = moments.tokens
-    alpha = _row_share(e, moments.variance_embedding)
-    beta = _row_share(p, moments.variance_signature)
-    variance = 2 / (k * (k - 1)) + 4 * (alpha - 1) * (beta - 1) / (k * (k - 1) * (k - 2))
-    if k > 3:  # else no two pairs are disjoint
-        variance += 4 * (1 - 2 * alpha) * (1 - 2 * beta) / (k * (k - 1) * (k - 2) * (k - 3))
-    return math.sqrt(max(0.0, variance))
-
-
-def _row_share(x: Centred, variance: float) -> float:
-    """The squared row sums of the deviations over all squared deviations. A row's sum over j != i
-    of x_i.x_j - mean is K u_i - a_i + mean of a, as the x~ sum to 0."""
-    sums = x.tokens * x.along - x.diagonal + math.fsum(x.diagonal) / x.tokens
-    return math.fsum(np.square(sums)) / variance
 
 
 def _over(difference: float, deviation: float) -> float:
