@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import probsig_fast as ps
 from probsig_fast.cli import main
-from probsig_fast.demo import corpus, run_demo
+from probsig_fast.demo import run_demo
 from probsig_fast.demo.lexer import BASE, EOS, Vocabulary, tokenise
 from probsig_fast.errors import ArgumentError, SourceNotFoundError
+from probsig_fast.sources import stdlib_text
 
 MAX_MB = 1.5
 DIGITS = tuple("0123456789")
@@ -28,8 +29,8 @@ DIGITS = tuple("0123456789")
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    files = corpus.source_files(corpus.stdlib_folder(), 400_000)
-    return list(corpus.read_texts(files))
+    files = stdlib_text.source_files(stdlib_text.stdlib_folder(), 400_000)
+    return list(stdlib_text.read_texts(files))
 
 
 @pytest.fixture(scope="module")
@@ -109,26 +110,26 @@ def test_corpus_is_an_even_sample(tmp_path: Path) -> None:
     for left_out in ("site-packages", "encodings"):
         (tmp_path / left_out).mkdir()
         (tmp_path / left_out / "a.py").write_text("x" * 10)
-    everything = corpus.source_files(tmp_path, 10**9)
+    everything = stdlib_text.source_files(tmp_path, 10**9)
     assert len(everything) == 100
     assert everything == sorted(everything)
-    some = corpus.source_files(tmp_path, 300)
+    some = stdlib_text.source_files(tmp_path, 300)
     assert len(some) == 30
     assert some == [path for path in everything if path in set(some)]
     assert len({path.parent for path in some}) > 5
-    assert len(corpus.source_files(tmp_path, 1)) == 1  # never nothing
+    assert len(stdlib_text.source_files(tmp_path, 1)) == 1  # never nothing
 
 
 def test_text_that_is_no_utf8_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes(b"# \xe9")
     (tmp_path / "b.py").write_text("# \u00e9", encoding="utf-8")
-    files = corpus.source_files(tmp_path, 10**9)
-    assert list(corpus.read_texts(files)) == ["# \u00e9"]
+    files = stdlib_text.source_files(tmp_path, 10**9)
+    assert list(stdlib_text.read_texts(files)) == ["# \u00e9"]
 
 
 def test_no_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match=r"found no \.py file"):
-        corpus.source_files(tmp_path, 10**9)
+        stdlib_text.source_files(tmp_path, 10**9)
 
 
 # The whole

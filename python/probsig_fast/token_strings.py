@@ -19,7 +19,7 @@ def token_strings(tokens: Any, vocab_size: int) -> tuple[str, ...]:
     Ids that a mapping or a tokenizer does not know (rows that pad an embedding) read `<id>`.
     """
     if isinstance(tokens, (str, os.PathLike)):
-        tokens = _load_tokenizer(tokens)
+        tokens = load_tokenizer(tokens)
     if hasattr(tokens, "get_vocab") and hasattr(tokens, "decode"):
         tokens = _decode_all(tokens)
     if isinstance(tokens, Mapping):
@@ -54,7 +54,13 @@ def _decode_all(tokenizer: Any) -> dict[int, str]:
     return strings
 
 
-def _load_tokenizer(path: str | os.PathLike[str]) -> Any:
+def load_tokenizer(path: str | os.PathLike[str]) -> Any:
+    """The `tokenizers.Tokenizer` of a `tokenizer.json`.
+
+    Raises:
+        MissingExtraError: tokenizers is not installed.
+        SourceNotFoundError, ArgumentError: no such file, or none that tokenizers reads.
+    """
     try:
         from tokenizers import Tokenizer
     except ImportError as error:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from ..errors import EosNeverOccursWarning, ProbsigError
-from . import align, count, count_labelled, demo, info, merge, output, reproduce, top
+from . import align, count, count_labelled, demo, info, merge, output, reproduce, top, track
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: What a shell reports of a program whose reader went away (128 + SIGPIPE).
 READER_GONE = 141
 
-COMMANDS = (count, count_labelled, merge, top, align, info, demo, reproduce)
+COMMANDS = (count, count_labelled, merge, top, align, track, info, demo, reproduce)
 
 EPILOG = """\
 examples:

@@ -19,9 +19,9 @@ from ..kernels.registry import choose
 from ..pool import thread_count
 from ..relations import Next, Relation, Window
 from ..signature import Signature
+from ..sources.stdlib_text import read_texts, source_files, stdlib_folder
 from ..version import __version__
 from . import show
-from .corpus import read_texts, source_files, stdlib_folder
 from .lexer import EOS, Vocabulary, tokenise
 
 #: A folder with this file is an earlier demo's, which a new one may replace.

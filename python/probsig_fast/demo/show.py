@@ -8,6 +8,7 @@ import numpy as np
 
 from ..counts import Counts
 from ..plots import signature_cosines
+from ..plots.token_groups import find_groups
 from ..signature import Signature
 
 #: Tokens to show neighbours of. A space belongs to the token: 'import' begins a line, ' import'
@@ -91,15 +92,8 @@ def present(signature: Signature, strings: Iterable[str]) -> list[int]:
 
 def groups_present(signatures: Iterable[Signature]) -> dict[str, list[int]]:
     """The groups, each with the tokens that all signatures have, if they are at least two."""
-    groups = {}
-    for name, strings in GROUPS.items():
-        tokens = [set(present(signature, strings)) for signature in signatures]
-        common = [
-            t for t in present(next(iter(signatures)), strings) if all(t in s for s in tokens)
-        ]
-        if len(common) > 1:
-            groups[name] = common
-    return groups
+    found = find_groups(GROUPS, signatures)
+    return {group.name: list(group.tokens) for group in found if len(group.tokens) > 1}
 
 
 def _row(pairs: list[tuple[str, float]]) -> str:

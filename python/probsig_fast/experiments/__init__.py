@@ -1,7 +1,8 @@
-"""The paper's controlled experiments (arXiv 2509.20124), rerun. Needs the extra `[torch]`.
+"""The paper's experiments (arXiv 2509.20124), rerun. Needs the extra `[torch]`.
 
 `gradient_flow` predicts the gradients of small models from counts alone; `composite_addition`
-trains such models on labelled tasks and compares the embeddings with the signatures.
+trains such models on labelled tasks and compares the embeddings with the signatures;
+`language_model` trains a small language model on counted text (extra `[experiments]`).
 """
 
 from ..errors import missing_extra
@@ -11,6 +12,6 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch", "probsig_fast.experiments") from error
 
-from . import composite_addition, gradient_flow
+from . import composite_addition, gradient_flow, language_model
 
-__all__ = ["composite_addition", "gradient_flow"]
+__all__ = ["composite_addition", "gradient_flow", "language_model"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ArgumentError
 from ..signature import Signature
 from .figures import new_figure, save
+from .token_labels import FONT, drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def _draw(
         signature_cosines(signature, tokens), cmap=COLOUR_MAP, vmin=0, vmax=1, aspect="equal"
     )
     labels = [_label(signature, token) for token in tokens]
-    axes.set_yticks(range(len(tokens)), labels, fontsize=6, family="monospace")
+    axes.set_yticks(range(len(tokens)), labels, fontsize=6, family=FONT)
     ends = np.cumsum([len(group) for group in groups.values()])
     middles = ends - np.array([len(group) for group in groups.values()]) / 2 - 0.5
     axes.set_xticks(middles, list(groups), fontsize=7, rotation=35, ha="right")
@@ -117,5 +118,4 @@ def _label(signature: Signature, token: int) -> str:
     """The token's string with its blanks visible; its id where it has none."""
     if signature.token_strings is None:
         return str(token)
-    text = signature.token_strings[token]
-    return repr(text)[1:-1].replace(" ", "\N{OPEN BOX}").replace("$", r"\$")
+    return drawable(signature.token_strings[token])

@@ -1,4 +1,4 @@
-"""The text of the demo: the Python files of the standard library that runs it."""
+"""Text that every machine has: the Python files of the standard library that runs this."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def source_files(folder: Path, max_bytes: float) -> list[Path]:
     ]
     if not files:
         raise SourceNotFoundError(
-            f"demo: expected the Python standard library's source in {folder}, found no .py file"
+            f"text: expected the Python standard library's source in {folder}, found no .py file"
         )
     names = {path: path.relative_to(folder).as_posix().encode() for path in files}
     files.sort(key=lambda path: (zlib.crc32(names[path]), names[path]))

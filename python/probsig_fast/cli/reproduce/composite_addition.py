@@ -1,52 +1,37 @@
-"""`probsig reproduce`: the paper's controlled experiments, rerun."""
+"""`probsig reproduce composite-addition`."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import integer
-from ..errors import ArgumentError, MissingExtraError
-from ..files import atomic_write
-from . import output
+from ...arguments import integer
+from ...errors import MissingExtraError
+from .. import output
+from .folder import add_folder, check_folder, write_csv, write_json
 
 if TYPE_CHECKING:
-    from ..experiments.composite_addition import Reproduction
+    from ...experiments.composite_addition import Reproduction
 
-NAME = "reproduce"
-SUMMARY = "rerun a controlled experiment of the paper and set it beside known values"
+NAME = "composite-addition"
+SUMMARY = "small models on z + a1 + a2 and its controls"
 DESCRIPTION = """\
-Rerun a controlled experiment of arXiv 2509.20124: train small models on tasks whose counts are
-known, and see how far the geometry of their embeddings follows the probability signatures. Needs
-the extra [torch], and no data.
-"""
-EPILOG = """\
-examples:
-  probsig reproduce composite-addition
-  probsig reproduce composite-addition --help
-"""
-_COMPOSITE = "composite-addition"
-_COMPOSITE_DESCRIPTION = """\
 Train linear and one-layer models on y = z + a1 + a2 and on controls of it (values of the anchors
 permuted, a random table, modulo 10, XOR), print R_cos(W^E, phi^y), R_cos(W^U, psi^X) and cosines
 of near and far anchors beside the values of an earlier reimplementation, and write the table, the
-log of the training and (with matplotlib) pictures into a folder. Takes about a minute.
+log of the training and (with matplotlib) pictures into a folder. Needs the extra [torch], and no
+data; takes about a minute.
 """
-_COMPOSITE_EPILOG = """\
+EPILOG = """\
 examples:
   probsig reproduce composite-addition
   probsig reproduce composite-addition --tasks add xor --seeds 1 --out somewhere
   probsig reproduce composite-addition --json > results.json
 """
 
-#: A folder with this file is an earlier reproduction's, which a new one may replace.
 _RESULTS = "composite-addition.json"
 _TABLE = "table.csv"
 _LOG = "training.csv"
@@ -56,35 +41,7 @@ _HEATMAPS = "cosines_{}_{}.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    experiments = parser.add_subparsers(title="experiments", metavar="EXPERIMENT")
-    added = experiments.add_parser(
-        _COMPOSITE,
-        help="small models on z + a1 + a2 and its controls",
-        description=_COMPOSITE_DESCRIPTION,
-        epilog=_COMPOSITE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _add_composite_addition(added)
-    added.set_defaults(experiment=_composite_addition)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    if "experiment" not in arguments:
-        arguments.parser.print_help()
-        return 2
-    arguments.experiment(arguments)
-    return 0
-
-
-def _add_composite_addition(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(f"probsig-{_COMPOSITE}"),
-        metavar="FOLDER",
-        help=f"new, empty, or of an earlier run (default probsig-{_COMPOSITE})",
-    )
+    add_folder(parser, NAME)
     parser.add_argument(
         "--tasks",
         nargs="+",
@@ -99,18 +56,14 @@ def _add_composite_addition(parser: argparse.ArgumentParser) -> None:
     )
     output.add_json(parser)
     output.add_progress(parser)
-    # Behind the experiment too; without a default it leaves one given before it alone.
-    parser.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-    )
 
 
-def _composite_addition(arguments: argparse.Namespace) -> None:
-    _check_folder(arguments.out)
+def run(arguments: argparse.Namespace) -> None:
+    check_folder(arguments.out, _RESULTS)
     seeds = range(integer("--seeds", arguments.seeds, 1))
     steps = integer("--steps", arguments.steps, 1)
     # Which says what is missing, if torch is.
-    from ..experiments.composite_addition import reproduce
+    from ...experiments.composite_addition import reproduce
 
     started = time.perf_counter()
     results = reproduce(arguments.tasks, seeds=seeds, steps=steps, progress=arguments.progress)
@@ -125,28 +78,11 @@ def _composite_addition(arguments: argparse.Namespace) -> None:
     print(f"written to {arguments.out}: {', '.join(files)}")
 
 
-def _check_folder(folder: Path) -> None:
-    """Before the training, as `probsig demo` does.
-
-    Raises:
-        ArgumentError: a folder that holds other things, cannot be written, or cannot be made.
-    """
-    if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
-        raise ArgumentError(f"--out: expected a folder in an existing one, got {str(folder)!r}")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _RESULTS).is_file():
-        raise ArgumentError(
-            f"--out: expected a new folder, an empty one or an earlier run's, got {str(folder)!r}"
-        )
-    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
-        raise ArgumentError(f"--out: expected a folder that can be written, got {str(folder)!r}")
-
-
 def _write_tables(folder: Path, results: Reproduction) -> list[str]:
     # First, as it makes the folder one that a later run may replace.
-    text = json.dumps(results.to_dict(), indent=2, ensure_ascii=False) + "\n"
-    _write(folder / _RESULTS, text)
-    _write(folder / _TABLE, _csv(_table_lines(results)))
-    _write(folder / _LOG, _csv(_log_lines(results)))
+    write_json(folder / _RESULTS, results.to_dict())
+    write_csv(folder / _TABLE, _table_lines(results))
+    write_csv(folder / _LOG, _log_lines(results))
     return [_RESULTS, _TABLE, _LOG]
 
 
@@ -171,7 +107,7 @@ def _log_lines(results: Reproduction) -> Iterable[Sequence[Any]]:
 
 def _draw(folder: Path, results: Reproduction) -> list[str]:
     """The pictures' names; none, and a word on why, without Matplotlib."""
-    from .. import plots
+    from ... import plots
 
     # Those of an earlier run with other tasks would pass for this one's.
     for old in (*folder.glob(_HEATMAPS.format("*", "*")), folder / _CURVES, folder / _SIGNATURES):
@@ -187,14 +123,3 @@ def _draw(folder: Path, results: Reproduction) -> list[str]:
         output.say(f"no pictures: {error}")
         return []
     return names
-
-
-def _csv(lines: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())
