@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from probsig_fast.alignment.embeddings import Embedding, load_embedding  # noqa: E402
+from probsig_fast.errors import ProbsigError  # noqa: E402
 
 V, D = 7, 4
 
@@ -99,3 +101,10 @@ class Small(torch.nn.Module):
         self.lm_head = torch.nn.Linear(D, V, bias=False)
         if tied:
             self.lm_head.weight = self.wte.weight
+
+
+def refused(error: type[ProbsigError], message: str, *arguments: Any, **options: Any) -> str:
+    """The error whose message begins so; its text."""
+    with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
+        load_embedding(*arguments, **options)
+    return str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="alignment needs torch")
 
-from probsig_fast.alignment.checkpoints import (  # noqa: E402
+from probsig_fast.alignment.trajectory.checkpoints import (  # noqa: E402
     Checkpoint,
     find_checkpoints,
     given_checkpoints,

@@ -22,8 +22,14 @@ pytest.importorskip("torchmetrics", reason="the metric needs torchmetrics")
 import torch
 import torchmetrics
 
-from probsig_fast.alignment import cosine_correlation
-from probsig_fast.alignment.metric import SignatureAlignment
+from probsig_fast.alignment import (
+    SignatureAlignment,
+    cosine_correlation,
+    joint,
+    prepare,
+    prepared,
+)
+from probsig_fast.alignment.prepared import signature_terms
 
 V, D = 40, 6
 
@@ -92,6 +98,34 @@ def test_forward_works_out_one_correlation(
     metric(matrix(0))
     metric.compute()
     assert len(calls) == 1
+
+
+def test_the_signature_is_worked_on_once(
+    counts: ps.Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counted(*arguments: Any) -> Any:
+        made.append(1)
+        return signature_terms(*arguments)
+
+    monkeypatch.setattr(prepared, "signature_terms", counted)
+    metric = SignatureAlignment(counts.phi_next())
+    for seed in range(3):
+        metric(matrix(seed))
+    metric.reset()
+    metric.clone().update(matrix(4))
+    assert len(made) == 1
+
+
+def test_joint_and_prepared_signatures(counts: ps.Counts) -> None:
+    both = joint(counts.phi_next(), counts.psi_pre())
+    expected = cosine_correlation(matrix(0), both, 5, centre=True).pearson
+    assert SignatureAlignment(both, 5)(matrix(0)).item() == expected
+    ready = prepare(both, 5)
+    metric = SignatureAlignment(ready)
+    assert metric(matrix(0)).item() == expected
+    assert metric.signature is ready
 
 
 def test_before_any_update(counts: ps.Counts) -> None:
@@ -258,7 +292,7 @@ def test_without_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         MissingExtraError, match=r"SignatureAlignment needs torchmetrics.*probsig-fast\[metrics\]"
     ):
-        import probsig_fast.alignment.metric  # noqa: F401
+        from probsig_fast.alignment import SignatureAlignment  # noqa: F401
 
 
 def _worker(rank: int, counts: ps.Counts, address: str, folder: str) -> None:

@@ -19,7 +19,7 @@ from alignment_support import random_counts, signature_of  # noqa: E402
 from strong_pairs_support import embedding_cosines, signature_cosines  # noqa: E402
 
 from probsig_fast.alignment import devices, joint, prepare, sparse  # noqa: E402
-from probsig_fast.alignment.nearest import nearest  # noqa: E402
+from probsig_fast.alignment.nearest import _Block, nearest  # noqa: E402
 from probsig_fast.alignment.neighbours import NeighbourOverlap, neighbour_overlap  # noqa: E402
 from probsig_fast.pool import WorkerPool  # noqa: E402
 
@@ -188,6 +188,38 @@ def test_neighbours_are_in_order(rng: np.random.Generator) -> None:
             with WorkerPool(2) as pool:
                 found = nearest(Dense(cosines, noise), 37, k, 49, pool)
             np.testing.assert_array_equal(found.numpy(), neighbours(cosines, k))
+
+
+@pytest.mark.parametrize("alike", ["zero", "rounded"])
+def test_ties_do_not_pile_up(monkeypatch: pytest.MonkeyPatch, alike: str) -> None:
+    """Of cosines that are all equal, no more are kept than the result needs, or about."""
+    kept: dict[Any, list[int]] = {}
+    original = _Block.add
+
+    def add(block: Any, ids: Any, values: Any) -> None:
+        kept.setdefault(block, []).append(len(ids))
+        original(block, ids, values)
+        assert block._kept <= 2 * 7 * 3
+
+    class Equal:
+        slack = 0.0 if alike == "zero" else 1e-9
+
+        def tile(self, tile: Any) -> Any:
+            sides = [end - begin for begin, end in (tile.rows, tile.columns)]
+            return torch.zeros(sides, dtype=torch.float64)
+
+        def exact(self, first: Any, second: Any) -> Any:
+            return torch.zeros(len(first), dtype=torch.float64)
+
+    class InOrder:
+        def map(self, function: Any, items: Any) -> Any:
+            return map(function, items)
+
+    monkeypatch.setattr(_Block, "add", add)
+    found = nearest(Equal(), 70, 3, 49, InOrder())
+    np.testing.assert_array_equal(found.numpy(), neighbours(np.zeros((70, 70)), 3))
+    if alike == "zero":  # those of the first tile that are needed, and none after
+        assert {sum(each) for each in kept.values()} == {7 * 3}
 
 
 def test_the_same_geometry(rng: np.random.Generator) -> None:

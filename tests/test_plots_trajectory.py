@@ -14,8 +14,7 @@ pytest.importorskip("matplotlib")
 
 from trajectory_support import counts_of, model_at  # noqa: E402
 
-from probsig_fast.alignment.trajectory import trajectory  # noqa: E402
-from probsig_fast.alignment.trajectory_table import Trajectory  # noqa: E402
+from probsig_fast.alignment.trajectory import Trajectory, trajectory  # noqa: E402
 from probsig_fast.errors import ArgumentError  # noqa: E402
 from probsig_fast.plots.trajectory import trajectory_curves  # noqa: E402
 

@@ -25,8 +25,7 @@ from probsig_fast.alignment import (  # noqa: E402
     strong_pairs,
 )
 from probsig_fast.alignment.neighbours import neighbour_overlap  # noqa: E402
-from probsig_fast.alignment.trajectory import trajectory  # noqa: E402
-from probsig_fast.alignment.trajectory_table import Trajectory  # noqa: E402
+from probsig_fast.alignment.trajectory import Trajectory, trajectory  # noqa: E402
 from probsig_fast.errors import (  # noqa: E402
     ArgumentError,
     ArgumentTypeError,

@@ -15,9 +15,8 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from trajectory_support import counts_of, model_at  # noqa: E402
 
-from probsig_fast.alignment.trajectory import trajectory  # noqa: E402
-from probsig_fast.alignment.trajectory_row import COLUMNS  # noqa: E402
-from probsig_fast.alignment.trajectory_table import Trajectory  # noqa: E402
+from probsig_fast.alignment.trajectory import Trajectory, trajectory  # noqa: E402
+from probsig_fast.alignment.trajectory.row import COLUMNS  # noqa: E402
 from probsig_fast.errors import (  # noqa: E402
     ArgumentError,
     MissingExtraError,

@@ -70,7 +70,16 @@ def test_align_prints_both_side_by_side(probsig: Any, corpus_counts: Path, tmp_p
     assert "phi_next: P(next | token), support at least 3" in lines[1]
     assert lines[3].split() == ["raw", "mean-centred"]
     assert lines[4].startswith("R_cos (Pearson)")
-    assert lines[7].split() == ["tokens", "8", "8"]
+    assert [line[:23].rstrip() for line in lines[5:]] == [
+        "  jackknife error",
+        "CKA",
+        "CKA, debiased",
+        "mean embedding cosine",
+        "mean signature cosine",
+        "tokens",
+        "pairs",
+    ]
+    assert lines[10].split() == ["tokens", "8", "8"]
     one = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--centre")
     assert one.out.splitlines()[3].split() == ["mean-centred"]
 
@@ -110,7 +119,7 @@ def test_align_prints_strong_pairs(probsig: Any, corpus_counts: Path, tmp_path: 
     np.save(tmp_path / "embedding.npy", embedding_of())
     run = probsig("align", corpus_counts, tmp_path / "embedding.npy", "--strong-pairs", 0.2)
     assert (run.code, run.err) == (0, "")
-    lines = run.out.splitlines()[10:]
+    lines = run.out.splitlines()[13:]
     assert lines[0].split() == ["top", "0.2", "of", "pairs", "raw", "mean-centred"]
     assert lines[1].split() == ["pairs", "6", "6"]
     assert [line[:29].rstrip() for line in lines[2:]] == [
@@ -170,21 +179,26 @@ def test_align_labelled(probsig: Any, corpus_counts: Path, tmp_path: Path) -> No
     compare_all(probsig, corpus_counts, counts, embedding, ["phi_y", "psi_X", "phi_X"])
     run = probsig("align", corpus_counts, embedding, "--signature", "psi_X")
     assert "the last 3 rows, beyond the labels, dropped" in run.out
-    assert run.out.splitlines()[7].split() == ["labels", "5", "5"]
+    assert run.out.splitlines()[10].split() == ["labels", "5", "5"]
     run = probsig("align", corpus_counts, embedding, "--signature", "phi_next")
     one_error(
         run, "--signature: expected phi_y, psi_X or phi_X for labelled counts, got 'phi_next'"
     )
     np.save(embedding, embedding_of(rows=4))
     run = probsig("align", corpus_counts, embedding, "--signature", "psi_X")
-    one_error(run, "expected a row for each of the 5 labels counted, got 4 rows")
+    one_error(run, "EMBEDDING: expected at least 5 rows, got 4 in", "embedding.npy")
 
 
 def test_align_undefined_is_null_in_json(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "same.npy", np.ones((8, 3), np.float32))
+    same = np.ones((8, 3), np.float32)
+    same[0] = (
+        2.0  # of cosine 1 with the others; less the mean, of cosine -1 with all, which are alike
+    )
+    np.save(tmp_path / "same.npy", same)
     assert "nan" in probsig("align", corpus_counts, tmp_path / "same.npy").out
     told = json.loads(probsig("align", corpus_counts, tmp_path / "same.npy", "--json").out)
     assert told["raw"]["r_cos"] is None
+    assert told["raw"]["interval"]["error"] is None
 
 
 def test_align_reads_safetensors(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
@@ -215,21 +229,33 @@ def test_align_reads_safetensors(probsig: Any, corpus_counts: Path, tmp_path: Pa
         "--key: expected one of 'lm_head.weight', 'model.embed_tokens.weight'",
         "got 'wte'",
     )
-    one_error(probsig("align", corpus_counts, path, "--key", "model.norm.weight"), "1 dimensions")
+    one_error(
+        probsig("align", corpus_counts, path, "--key", "model.norm.weight"),
+        "EMBEDDING: expected [V, d], got 1 dimensions",
+    )
     save_file({"h.0.weight": torch.ones(8, 5)}, path)
-    one_error(probsig("align", corpus_counts, path), "no input embeddings by name", "'h.0.weight'")
+    one_error(
+        probsig("align", corpus_counts, path),
+        "--key: expected the name of a tensor",
+        "no input embeddings by name",
+        "'h.0.weight'",
+    )
     path.write_bytes(b"no tensors here")
-    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected tensors in")
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected")
 
 
 def test_align_bad_input(probsig: Any, corpus_counts: Path, tmp_path: Path) -> None:
     path = tmp_path / "embedding.npy"
     one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected a file", "no such file")
-    one_error(probsig("align", corpus_counts, corpus_counts.with_suffix(".json")), ".npy or")
+    one_error(
+        probsig("align", corpus_counts, corpus_counts.with_suffix(".json")),
+        "EMBEDDING: expected a folder or a file ending in",
+        ".npy",
+    )
     path.write_bytes(b"no array")
-    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected a .npy array")
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected", ".npy")
     np.save(path, embedding_of(rows=7))
-    one_error(probsig("align", corpus_counts, path), "each of the 8 tokens counted, got 7 rows")
+    one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected at least 8 rows, got 7")
     np.save(path, np.ones(8, np.float32))
     one_error(probsig("align", corpus_counts, path), "EMBEDDING: expected [V, d], got 1 dimensions")
     np.save(path, np.ones((8, 2), np.int64))

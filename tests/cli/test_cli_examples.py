@@ -55,7 +55,9 @@ def write_model(folder: Path) -> None:
     embedding = torch.randn(49_152, 4, generator=torch.Generator().manual_seed(1))
     np.save(folder / "embedding.npy", embedding.numpy())
     model = {"model.embed_tokens.weight": embedding, "lm_head.weight": embedding + 1}
-    save_file(model, folder / "model.safetensors")
+    (folder / "checkpoint").mkdir()
+    for path in (folder, folder / "checkpoint"):
+        save_file(model, path / "model.safetensors")
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -85,10 +87,21 @@ def test_count_and_top(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_align(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for package in ("matplotlib", "jinja2"):
+        pytest.importorskip(package)
     write_inputs(tmp_path)
+    write_tokenizer(tmp_path)
     write_model(tmp_path)
     run_examples(probsig, count)
+    # Tokens that are frequent enough for the examples' --min-support.
+    rng = np.random.default_rng(4)
+    rng.integers(0, 50, 150_000).astype(np.uint16).tofile(tmp_path / "docs.u16.bin")
+    options = ("--dtype", "uint16", "--vocab-size", 49_152, "--eos", 0, "--force")
+    run = probsig("count", "docs.u16.bin", *options, "--out", "docs.next.safetensors")
+    assert run.code == 0
+    monkeypatch.delenv("PROBSIG_BACKEND")  # the definition in NumPy takes minutes
     run_examples(probsig, align)
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_merge(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +98,22 @@ def test_prints_the_tables_and_writes_files(
 
 
 def test_what_it_writes_can_be_used(probsig: Any, reproduce: Any, tmp_path: Path) -> None:
-    assert reproduce("--save-checkpoints").code == 0
+    run = reproduce("--save-checkpoints")
+    assert run.code == 0
+    told = run.out
     out = tmp_path / "out"
     names = sorted(path.name for path in (out / "checkpoints").iterdir())
     assert names == ["step0", "step1", "step2"]
     run = probsig("top", out / "next.safetensors", "+", "--tokenizer", out / "tokenizer.json")
     assert run.code == 0
     stored = json.loads((out / "language-model.json").read_text())
+    track, align = (shlex.split(line)[1:] for line in told.splitlines()[-2:])
+    assert probsig(*track, "--quick").code == 0
+    tracked = json.loads((out / "tracked" / "trajectory.json").read_text())
+    assert {row["step"] for row in tracked["rows"]} == {0, 1, 2}
+    if find_spec("jinja2") and find_spec("matplotlib"):
+        assert probsig(*align).code == 0
+        assert (out / "report" / "report.html").is_file()
     embedding = load_embedding(out / "checkpoints" / "step2", "output")
     psi = ps.Counts.load(out / "next.safetensors").psi_pre()
     found = cosine_correlation(embedding.weight, psi, stored["setup"]["min_support"])

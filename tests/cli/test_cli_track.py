@@ -19,8 +19,7 @@ pytest.importorskip("safetensors")
 from trajectory_support import STEPS, V, counts_of, write_training
 
 from probsig_fast.alignment import joint
-from probsig_fast.alignment.trajectory import trajectory
-from probsig_fast.alignment.trajectory_table import Trajectory
+from probsig_fast.alignment.trajectory import Trajectory, trajectory
 from probsig_fast.cli.track import EPILOG
 
 

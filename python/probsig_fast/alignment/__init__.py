@@ -30,6 +30,7 @@ from .shards import shard_interval
 from .spearman import Spearman, spearman
 from .strata import Stratum, frequency_strata
 from .strong_pairs import Pair, StrongPairs, TopPairs, strong_pairs
+from .trajectory import Trajectory, TrajectoryRow, find_checkpoints, trajectory
 
 if TYPE_CHECKING:
     from .metric import SignatureAlignment
@@ -54,9 +55,12 @@ __all__ = [
     "Stratum",
     "StrongPairs",
     "TopPairs",
+    "Trajectory",
+    "TrajectoryRow",
     "align",
     "alignment_metrics",
     "cosine_correlation",
+    "find_checkpoints",
     "frequency_strata",
     "joint",
     "linear_cka",
@@ -69,6 +73,7 @@ __all__ = [
     "shard_interval",
     "spearman",
     "strong_pairs",
+    "trajectory",
 ]
 
 

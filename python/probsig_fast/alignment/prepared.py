@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from .work import Range, ranges
 
 if TYPE_CHECKING:
     import scipy.sparse
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class PreparedSignature:
 
     def __init__(self, signature: Signature | JointSignature) -> None:
         self.signature = signature
-        self._tokens: NDArray[np.int64] | None = None
-        self._terms: SignatureTerms | None = None
+        self._kept: dict[Hashable, tuple[NDArray[np.int64], Any]] = {}
         self._nonzero: NDArray[np.int64] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,10 +132,20 @@ class PreparedSignature:
         self, tokens: NDArray[np.int64], kernels: Kernels, pool: WorkerPool
     ) -> SignatureTerms:
         """Of these tokens; kept for the next call with the same."""
-        if self._terms is None or not np.array_equal(self._tokens, tokens):
-            self._terms = signature_terms(unit_rows(self.parts, tokens), kernels, pool)
-            self._tokens = tokens
-        return self._terms
+        return self.kept(
+            "terms", tokens, lambda: signature_terms(unit_rows(self.parts, tokens), kernels, pool)
+        )
+
+    def kept(self, key: Hashable, tokens: NDArray[np.int64], make: Callable[[], Kept]) -> Kept:
+        """What `make` gives for these tokens; the same again in the next call with them.
+
+        One thing a key is kept: that of the tokens asked for last.
+        """
+        found = self._kept.get(key)
+        if found is None or not np.array_equal(found[0], tokens):
+            found = self._kept[key] = (tokens, make())
+        value: Kept = found[1]
+        return value
 
 
 #: What all functions of this package take for a signature.

@@ -220,7 +220,10 @@ def _find(
     g: Cosines = EmbeddingCosines(compared.embedding, runner)
     h = signature_cosines(compared, pool)
     cut = tiles(rows, tile_elements(place))
-    by_g, by_h = (top_pairs(each, rows, top, cut, runner) for each in (g, h))
+    by_g = top_pairs(g, rows, top, cut, runner)
+    by_h = compared.signature.kept(
+        ("top pairs", top, place), compared.tokens, lambda: top_pairs(h, rows, top, cut, runner)
+    )
     overlap = int(torch.isin(_ids(by_g, rows), _ids(by_h, rows), assume_unique=True).sum())
     by_embedding = _told(by_g, by_g.cosines, h.exact(*by_g[:2]), compared, keep)
     by_signature = _told(by_h, g.exact(*by_h[:2]), by_h.cosines, compared, keep)

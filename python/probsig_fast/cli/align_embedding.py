@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, ProbsigError
+from ..errors import ArgumentError
+from .words import told_as
 
 if TYPE_CHECKING:
     from ..alignment import Embedding
@@ -47,7 +48,9 @@ class Embeddings:
             path = arguments.output_embedding
         if name == "joint" and arguments.which is None and arguments.key is None:
             found = self._load(path, "output", signature)
-            if found.name and not found.tied:
+            if not found.name:  # an array alone says nothing
+                return self._load(path, "input", signature)
+            if not found.tied:
                 raise ArgumentError(
                     f"--signature joint: expected tied embeddings, got {found.where} beside the "
                     "input embedding: compare phi_next and psi_pre, each with its own, or say "
@@ -66,11 +69,5 @@ class Embeddings:
 def _load(path: Path, which: Any, key: str | None, rows: int) -> Embedding:
     from ..alignment import load_embedding
 
-    try:
+    with told_as(source="EMBEDDING", key="--key"):
         return load_embedding(path, which, key, rows)
-    except ProbsigError as error:
-        told = str(error)
-        for theirs, ours in (("source: ", "EMBEDDING: "), ("key: ", "--key: ")):
-            if told.startswith(theirs):
-                raise type(error)(ours + told.removeprefix(theirs)) from error
-        raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, SourceNotFoundError
 from . import align_output, any_counts, output
 from .align_arguments import align_options
+from .words import told_as
 
 if TYPE_CHECKING:
     from ..alignment import Embedding
@@ -131,7 +132,8 @@ def _trajectory(path: Path | None) -> Any:
         return None
     from ..alignment import Trajectory
 
-    return Trajectory.read(path)
+    with told_as(path="--trajectory"):
+        return Trajectory.read(path)
 
 
 def _provenance(arguments: argparse.Namespace, counts: AnyCounts) -> dict[str, Any]:

@@ -30,6 +30,10 @@ EXTRAS = {
     "torch": ("torch", "safetensors"),
     "text": ("tokenizers", "zstandard"),
     "plot": ("matplotlib",),
+    "report": ("matplotlib", "jinja2"),
+    "metrics": ("torchmetrics",),
+    "gguf": ("gguf",),
+    "experiments": ("transformers",),
     "parquet": ("pyarrow",),
 }
 

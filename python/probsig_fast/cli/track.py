@@ -14,7 +14,7 @@ from .align_arguments import SIGNATURES
 from .reproduce.folder import check_folder
 
 if TYPE_CHECKING:
-    from ..alignment.trajectory_table import Trajectory
+    from ..alignment.trajectory import Trajectory
     from .any_counts import AnyCounts
 
 NAME = "track"
@@ -249,7 +249,7 @@ def _counts_at(arguments: argparse.Namespace, names: list[str]) -> _CountsAt | N
     folder = arguments.counts_at
     if folder is None:
         return None
-    from ..alignment.checkpoints import ordered, steps_in
+    from ..alignment.trajectory.checkpoints import ordered, steps_in
 
     if not folder.is_dir():
         raise ArgumentError(f"--counts-at: expected a folder, got {str(folder)!r}")

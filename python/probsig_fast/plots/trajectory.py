@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..alignment.trajectory_row import TrajectoryRow
-    from ..alignment.trajectory_table import Trajectory
+    from ..alignment.trajectory import Trajectory, TrajectoryRow
 
 #: Okabe and Ito's colours, told apart by the colour-blind.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")

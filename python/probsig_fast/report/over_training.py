@@ -8,7 +8,7 @@ from ..plots.trajectory import trajectory_curves
 from .blocks import Block, Cell, Picture, Section, Table, count, factor, number, percent, signed
 
 if TYPE_CHECKING:
-    from ..alignment.trajectory_table import Trajectory, TrajectoryRow
+    from ..alignment import Trajectory, TrajectoryRow
 
 
 def over_training(trajectory: Trajectory) -> Section:

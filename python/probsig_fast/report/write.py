@@ -21,8 +21,7 @@ from .over_training import over_training
 from .page import SHARPNESS, Page, check_extras, render
 
 if TYPE_CHECKING:
-    from ..alignment import Alignment
-    from ..alignment.trajectory_table import Trajectory
+    from ..alignment import Alignment, Trajectory
 
 PAGE, DATA = "report.html", "report.json"
 _DPI = 72 * SHARPNESS
@@ -119,8 +118,9 @@ def write_measured(
 
 
 def title_of(measured: Measured) -> str:
-    comparison = measured.comparison
-    return f"{comparison.signature.name} and the {comparison.embedding.which} embedding"
+    signature, embedding = measured.comparison.signature, measured.comparison.embedding
+    both = len(signature.parts) > 1 and embedding.tied
+    return f"{signature.name} and the {'tied' if both else embedding.which} embedding"
 
 
 def finite(value: Any) -> Any:

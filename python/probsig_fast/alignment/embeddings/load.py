@@ -15,7 +15,7 @@ from .embedding import Embedding, Which
 from .folder import SUFFIXES, is_part, model_file
 from .gguf_file import GgufFile
 from .module import ModuleTensors
-from .names import named_like
+from .names import might_be_embedding, named_like
 from .npy_file import NpyFile
 from .safetensors_file import SafetensorsFile
 from .shards import Shards, read_json
@@ -35,7 +35,8 @@ def load_embedding(
     (`embed_tokens`, `lm_head`), GPT-2 (`wte`), BERT and BLOOM (`word_embeddings`), the first
     Llama (`tok_embeddings`, `output`) and GGUF (`token_embd`, `output`); `key` names any other
     tensor. A model without an output embedding has tied ones: then "output" is the input
-    embedding, and `tied` says so.
+    embedding, and `tied` says so; unless its config.json, or another matrix of the same shape,
+    says otherwise.
 
     Args:
         source: a module (also of transformers) or its state dict; a file .safetensors,
@@ -55,8 +56,8 @@ def load_embedding(
     Raises:
         ArgumentTypeError: another kind of source, or another argument of a wrong type.
         ArgumentError: no embedding by name or several, a `key` that is not there (the names are
-            listed), too few `rows`, several models in a folder, no output embedding where
-            config.json says `tie_word_embeddings` is false.
+            listed), too few `rows`, several models in a folder, no output embedding by name
+            where it does not seem tied.
         SourceNotFoundError: no such file or folder, or a shard that is missing.
         SourceError: damaged, not of two dimensions, no floats, or pickled code.
         MissingExtraError: safetensors or gguf is not installed.
@@ -158,9 +159,11 @@ def _chosen(tensors: Tensors, which: Which, key: str | None) -> tuple[str, bool]
         inputs = _found(tensors, "input")
         return name, len(inputs) == 1 and tensors.shared(name, inputs[0])
     inputs = _found(tensors, "input")
-    if inputs:
-        _check_tied(tensors)
-    return _only(tensors, "output" if not inputs else "input", inputs), True
+    if not inputs:
+        return _only(tensors, "output", inputs), True
+    name = _only(tensors, "input", inputs)
+    _check_tied(tensors, name)
+    return name, True
 
 
 def _found(tensors: Tensors, which: Which) -> list[str]:
@@ -181,19 +184,32 @@ def _only(tensors: Tensors, which: Which, found: list[str]) -> str:
     )
 
 
-def _check_tied(tensors: Tensors) -> None:
-    """Raises ArgumentError: no output embedding is there, though the model has one."""
+def _check_tied(tensors: Tensors, name: str) -> None:
+    """Raises ArgumentError: the input embedding of this name may not be the output embedding."""
     if tensors.folder is not None and is_part(Path(tensors.where)):
         raise ArgumentError(
             f"source: expected the whole model, got {tensors.where}, one of several parts, which "
             "has no output embedding: give the folder or the index"
         )
     config = tensors.config if isinstance(tensors, ModuleTensors) else _config(tensors.folder)
-    if _untied(config):
+    tied = _says_tied(config)
+    if tied:
+        return
+    alike = []
+    if tied is None:  # an output embedding of a name that is not known would be overlooked
+        shape = tensors.shape(name)
+        alike = [
+            other
+            for other in matrices(tensors)
+            if might_be_embedding(other)
+            and tensors.shape(other) == shape
+            and not tensors.shared(other, name)
+        ]
+    if alike or tied is False:
+        why = "its config says tie_word_embeddings false" if not alike else f"{show(alike)} may be"
         raise ArgumentError(
             f"key: expected the name of a tensor, as {tensors.where} has no output embeddings by "
-            "name, but its config says tie_word_embeddings false; its matrices are "
-            f"{show(matrices(tensors))}"
+            f"name, but {why}; its matrices are {show(matrices(tensors))}"
         )
 
 
@@ -202,10 +218,10 @@ def _config(folder: Path | None) -> Any:
     return read_json(path) if path is not None and path.is_file() else None
 
 
-def _untied(config: Any) -> bool:
-    """Whether a transformers config says that the embeddings differ; of several, the text's."""
+def _says_tied(config: Any) -> bool | None:
+    """Whether embeddings are tied, as a transformers config says, or that of its text part."""
     while isinstance(config, dict):
-        if "tie_word_embeddings" in config:
-            return config["tie_word_embeddings"] is False
+        if isinstance(config.get("tie_word_embeddings"), bool):
+            return bool(config["tie_word_embeddings"])
         config = config.get("text_config")
-    return False
+    return None

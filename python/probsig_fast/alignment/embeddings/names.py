@@ -26,6 +26,7 @@ _MODULES: dict[Which, frozenset[str]] = {
             "lm_head",  # GPT-2, Llama, Qwen, SmolLM, BLOOM
             "decoder",  # BERT
             "output",  # the first Llama, GGUF
+            "head",  # RWKV
             *("unembed", "unembedding"),
         }
     ),
@@ -37,9 +38,20 @@ def named_like(names: Iterable[str], which: Which) -> list[str]:
     return [name for name in names if _is_embedding(name, which)]
 
 
+def might_be_embedding(name: str) -> bool:
+    """Whether a matrix of as many rows and columns may be an embedding of tokens, too."""
+    return not _is_of_layer(name) and not any(
+        part == "wpe" or "pos" in part for part in name.split(".")
+    )
+
+
 def _is_embedding(name: str, which: Which) -> bool:
     *path, last = name.split(".")
-    if last != "weight" or not path or path[-1] not in _MODULES[which]:
-        return False
-    # layers.3.attention.output.weight is one of many
-    return not any(part.isdecimal() for part in path)
+    return (
+        last == "weight" and bool(path) and path[-1] in _MODULES[which] and not _is_of_layer(name)
+    )
+
+
+def _is_of_layer(name: str) -> bool:
+    """layers.3.attention.output.weight is one of many."""
+    return any(part.isdecimal() for part in name.split("."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     print(f"{found}\n\ntrained and measured in {found.seconds:.0f} s")
     print(f"written to {arguments.out}: {', '.join(files)}")
+    if arguments.save_checkpoints:
+        _suggest(arguments.out, found)
 
 
 def _texts(arguments: argparse.Namespace, megabytes: float) -> Texts | None:
@@ -168,6 +171,21 @@ def _write_tables(folder: Path, found: LanguageModelRun) -> list[str]:
     found.counts.save(folder / _COUNTS)
     write(folder / _TOKENIZER, found.tokenizer.to_str(pretty=True))
     return [_RESULTS, _LOG, _COUNTS, _PROVENANCE, _TOKENIZER]
+
+
+def _suggest(folder: Path, found: LanguageModelRun) -> None:
+    def at(*names: str) -> str:
+        return shlex.quote(str(folder.joinpath(*names)))
+
+    support = f"--min-support {found.setup.min_support}"
+    last = at(_CHECKPOINTS, f"step{found.steps[-1]}")
+    print("Try:")
+    print(f"  probsig track {at(_CHECKPOINTS)} {at(_COUNTS)} {support} --out {at('tracked')}")
+    print(
+        f"  probsig align {at(_COUNTS)} {last} --signature phi_next psi_pre {support} "
+        f"--tokenizer {at(_TOKENIZER)} --trajectory {at('tracked', 'trajectory.json')} "
+        f"--report {at('report')}"
+    )
 
 
 def _log_lines(found: LanguageModelRun) -> Iterable[Sequence[Any]]:

@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 
-from ..arguments import integer
-from ..errors import ArgumentError, ArgumentTypeError, SourceError, SourceNotFoundError
-from ..progress import progress_bar
+from ...arguments import integer
+from ...errors import ArgumentError, ArgumentTypeError, SourceError, SourceNotFoundError
+from ...progress import progress_bar
+from ..comparison import Matrix
+from ..embeddings import Embedding, load_embedding
+from ..embeddings.embedding import Which
+from ..metrics import alignment_metrics
+from ..neighbours import neighbour_overlap
+from ..prepared import PreparedSignature
+from ..strong_pairs import strong_pairs
 from .checkpoints import Checkpoint, given_checkpoints
-from .comparison import Matrix
-from .embeddings import Embedding, load_embedding
-from .embeddings.embedding import Which
-from .metrics import alignment_metrics
-from .neighbours import neighbour_overlap
-from .prepared import PreparedSignature
-from .strong_pairs import strong_pairs
-from .tracked import (
+from .row import TrajectoryRow
+from .signatures import (
     FEWEST,
     AsOf,
     CountsAt,
@@ -31,8 +32,7 @@ from .tracked import (
     prepared_by_name,
     sides,
 )
-from .trajectory_row import TrajectoryRow
-from .trajectory_table import Trajectory
+from .table import Trajectory
 
 
 def trajectory(

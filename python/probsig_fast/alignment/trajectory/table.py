@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_write
-from .trajectory_files import plain, read_rows, write_csv, write_parquet
-from .trajectory_row import TrajectoryRow
+from ...files import atomic_write
+from .files import plain, read_rows, write_csv, write_parquet
+from .row import TrajectoryRow
 
 __all__ = ["Trajectory", "TrajectoryRow"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
-from ..errors import ArgumentError, ArgumentTypeError
-from .embeddings.embedding import Which
-from .inputs import check_flag
-from .prepared import AnySignature, PreparedSignature, prepare
+from ...errors import ArgumentError, ArgumentTypeError
+from ..embeddings.embedding import Which
+from ..inputs import check_flag
+from ..prepared import AnySignature, PreparedSignature, prepare
 
 #: What tells one signature or more.
 Signatures = AnySignature | Iterable[AnySignature] | Mapping[str, AnySignature]

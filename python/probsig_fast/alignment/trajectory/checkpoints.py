@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..arguments import integer
-from ..errors import ArgumentError, ArgumentTypeError, SourceNotFoundError
-from .embeddings.folder import could_be_model
+from ...arguments import integer
+from ...errors import ArgumentError, ArgumentTypeError, SourceNotFoundError
+from ..embeddings.folder import could_be_model
 
 #: step1000 (Pythia), step-1000, checkpoint-1000 (transformers), global_step1000 (DeepSpeed),
 #: iter_0001000 (Megatron), epoch=0-step=1000 (Lightning)

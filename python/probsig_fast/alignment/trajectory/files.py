@@ -11,9 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, SourceError, SourceNotFoundError, missing_extra
-from ..files import atomic_write
-from .trajectory_row import COLUMNS, TrajectoryRow
+from ...errors import ArgumentError, SourceError, SourceNotFoundError, missing_extra
+from ...files import atomic_write
+from .row import COLUMNS, TrajectoryRow
 
 #: Of each column, as the class has it: "int", "float", "str", "bool" or "int | None".
 _TYPES = {each.name: str(each.type) for each in fields(TrajectoryRow)}
