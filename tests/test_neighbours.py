@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 from alignment_support import random_counts, signature_of  # noqa: E402
 from strong_pairs_support import embedding_cosines, signature_cosines  # noqa: E402
 
+import probsig_fast.alignment.neighbours as neighbours_module  # noqa: E402
 from probsig_fast.alignment import devices, joint, prepare, sparse  # noqa: E402
 from probsig_fast.alignment.nearest import _Block, nearest  # noqa: E402
 from probsig_fast.alignment.neighbours import NeighbourOverlap, neighbour_overlap  # noqa: E402
@@ -299,6 +300,27 @@ def test_prepared_and_joint_signatures(rng: np.random.Generator) -> None:
     for k, overlap in zip(result.k, result.overlap, strict=True):
         pairs = zip(*(each[:, :k].tolist() for each in own), strict=True)
         assert overlap == sum(len(set(a) & set(b)) for a, b in pairs) / (40 * k)
+
+
+def test_a_prepared_signature_keeps_its_neighbours(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For another W, and not for another k or other tokens. (Centred, no row of W is zero.)"""
+    counts, embeddings = random_counts(rng, 40, 20) + 1, rng.standard_normal((4, 40, 6))
+    embeddings[3, np.argmax(counts.sum(axis=1))] = 0.0
+    kept, searched = prepare(signature_of(counts), 150), []
+    original = neighbours_module.nearest
+    monkeypatch.setattr(
+        neighbours_module, "nearest", lambda *of: searched.append(of) or original(*of)
+    )
+    ks, expected = (6, 6, 3, 6, 6, 6), (2, 1, 2, 1, 2, 1)
+    for W, k, new in zip(embeddings[[0, 1, 1, 2, 3, 0]], ks, expected, strict=True):
+        searched.clear()
+        for centre in (False, True):
+            found = neighbour_overlap(W, kept, (1, k), centre=centre)
+            if not centre:
+                assert len(searched) == new
+            assert found == neighbour_overlap(W, signature_of(counts), (1, k), 150, centre)
 
 
 def test_it_prints_as_a_table() -> None:

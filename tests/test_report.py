@@ -25,7 +25,7 @@ from probsig_fast.report import Measured, Settings, measure, write_measured, wri
 from probsig_fast.report.blocks import Table, Token, token_cell
 from probsig_fast.report.page import Page, render
 from probsig_fast.report.pairs import groups
-from probsig_fast.report.write import finite
+from probsig_fast.report.write import _remove_pictures, finite
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -267,6 +267,24 @@ def test_the_folder(tmp_path: Path) -> None:
         with pytest.raises(ArgumentError, match=f"--report: expected .*{path}"):
             write_report(tmp_path / path, [comparison()], settings())
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.tex"]
+
+
+def test_pictures_of_an_earlier_report_are_removed(
+    measured: list[Measured], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_measured(out, measured, settings(), {})
+    told = json.loads((out / "report.json").read_text())
+    (tmp_path / "beside.png").write_text("mine")
+    (out / "mine.png").write_text("mine")
+    (out / "report.json").write_text(json.dumps({"files": [*told["files"], "../beside.png", 7]}))
+    files = write_measured(out, measured[:1], settings(), {})
+    assert sorted(out.iterdir()) == sorted([*files, out / "mine.png"])
+    assert (tmp_path / "beside.png").is_file()
+    for damaged in ("{", "[]", "{}", '{"files": 1}'):
+        (out / "report.json").write_text(damaged)
+        _remove_pictures(out)
+        assert len(list(out.iterdir())) == len(files) + 1
 
 
 def test_no_comparisons(tmp_path: Path) -> None:

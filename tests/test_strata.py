@@ -16,7 +16,13 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import random_counts, signature_of, unit  # noqa: E402
 
-from probsig_fast.alignment import cosine_correlation, devices, joint, prepare  # noqa: E402
+from probsig_fast.alignment import (  # noqa: E402
+    cosine_correlation,
+    devices,
+    joint,
+    prepare,
+    prepared,
+)
 from probsig_fast.alignment.strata import (  # noqa: E402
     Stratum,
     equal_groups,
@@ -183,6 +189,25 @@ def test_prepared_and_joint_signatures(rng: np.random.Generator) -> None:
         expected = correlation(W[group], side_by_side)
         assert stratum.pearson == pytest.approx(expected[0], abs=1e-12)
         assert stratum.most_support == least[group].max()
+
+
+def test_a_prepared_signature_keeps_its_products(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For another W, and not for other strata or other tokens."""
+    counts, embeddings = random_counts(rng, 40, 20) + 1, rng.standard_normal((4, 40, 6))
+    embeddings[3, np.argsort(counts.sum(axis=1))[-1]] = 0.0
+    kept, computed = prepare(signature_of(counts), 150), []
+    original = prepared._gram_squares
+    monkeypatch.setattr(prepared, "_gram_squares", lambda *of: computed.append(of) or original(*of))
+    cases = zip(embeddings[[0, 1, 1, 2, 3]], (3, 3, 2, 3, 1), (3, 0, 2, 0, 1), strict=True)
+    for W, strata, new in cases:
+        computed.clear()
+        found = frequency_strata(W, kept, strata)
+        assert len(computed) == new
+        assert found == frequency_strata(W, signature_of(counts), strata, 150)
+        for stratum in found:
+            assert not math.isnan(stratum.pearson)
 
 
 SIGNATURE = signature_of(np.eye(4, dtype=np.int64) + 1)

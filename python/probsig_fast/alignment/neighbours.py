@@ -90,7 +90,7 @@ def neighbour_overlap(
 
     Cost: as `strong_pairs`: O(K^2 d) and the products of PP' (half of the sum of the squared
     lengths of the signature's columns); memory O(K d + nnz), a few tiles, and some 100 bytes for
-    each of K k neighbours.
+    each of K k neighbours. A prepared signature keeps its own neighbours for the next W.
 
     Example:
         >>> import numpy as np
@@ -140,9 +140,16 @@ def _common(compared: Compared, k: tuple[int, ...], pool: WorkerPool) -> list[in
     """The number of neighbours in common, summed over all rows, for each k."""
     rows, place = compared.tokens.size, compared.embedding.device
     runner = runner_for(place, pool)
-    g: Cosines = EmbeddingCosines(compared.embedding, runner)
-    h = signature_cosines(compared, pool)
-    by_g, by_h = (nearest(each, rows, k[-1], tile_elements(place), runner) for each in (g, h))
+
+    def found(cosines: Cosines) -> torch.Tensor:
+        return nearest(cosines, rows, k[-1], tile_elements(place), runner)
+
+    by_g = found(EmbeddingCosines(compared.embedding, runner))
+    by_h = compared.signature.kept(
+        ("nearest", k[-1], place),
+        compared.tokens,
+        lambda: found(signature_cosines(compared, pool)),
+    )
     # Neighbours that both have, by the larger of their two ranks: those below k are common at k.
     ranks = torch.arange(k[-1], device=place).repeat(rows)
     own = torch.arange(rows, device=place)[:, None] * rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from ..arguments import integer
 from ..kernels.contract import Kernels
 from ..pool import WorkerPool
+from .centred import describe_rows
 from .compared import Compared
 from .comparison import Matrix, comparison
 from .moments import cosine_moments
-from .prepared import AnySignature, signature_terms
+from .prepared import AnySignature, SignatureTerms, signature_terms
 from .rows import unit_rows
 
 _NAN = float("nan")
@@ -82,7 +84,7 @@ def frequency_strata(
         As `cosine_correlation`; also ArgumentError for `strata` below 1.
 
     Cost: that of `cosine_correlation` for each group. PP' has the pairs of a group only, so all
-    groups together cost less than the whole.
+    groups together cost less than the whole; a prepared signature computes it once.
 
     Example:
         >>> import numpy as np
@@ -103,7 +105,10 @@ def strata_of(
     """Of rows that stay as they are."""
     support = compared.signature.support[compared.tokens]
     groups = equal_groups(support, strata)
-    return tuple(_stratum(compared, group, kernels, pool) for group in groups)
+    return tuple(
+        _stratum(compared, group, ("stratum", k, len(groups)), kernels, pool)
+        for k, group in enumerate(groups)
+    )
 
 
 def equal_groups(support: NDArray[np.int64], groups: int) -> list[NDArray[np.int64]]:
@@ -114,14 +119,21 @@ def equal_groups(support: NDArray[np.int64], groups: int) -> list[NDArray[np.int
 
 
 def _stratum(
-    compared: Compared, chosen: NDArray[np.int64], kernels: Kernels, pool: WorkerPool
+    compared: Compared,
+    chosen: NDArray[np.int64],
+    key: Hashable,
+    kernels: Kernels,
+    pool: WorkerPool,
 ) -> Stratum:
     signature, tokens = compared.signature, compared.tokens[chosen]
     support, scale = signature.support[tokens], signature.weight_scale
     least, most = _unscaled(support.min(), scale), _unscaled(support.max(), scale)
     figures = (_NAN, _NAN, _NAN)
     if tokens.size > 1:
-        terms = signature_terms(unit_rows(signature.parts, tokens), kernels, pool)
+        rows = unit_rows(signature.parts, tokens)
+        # Of what takes long a prepared signature keeps what is small.
+        squares = signature.kept(key, tokens, lambda: signature_terms(rows, kernels, pool).squares)
+        terms = SignatureTerms(rows, rows.T.tocsr(), describe_rows(rows), squares)
         moments = cosine_moments(compared.subset(chosen).embedding, terms, kernels, pool)
         figures = (moments.pearson, moments.mean_embedding, moments.mean_signature)
     return Stratum(least, most, tokens.size, math.comb(tokens.size, 2), *figures)

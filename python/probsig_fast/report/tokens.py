@@ -67,16 +67,17 @@ def strata(measured: Measured, prefix: str) -> Block:
         f"R_cos within groups of like support, mean-centred: {told}.",
         f"R_cos among {rows_are} of like support, from the rarest (left) to the most frequent.",
     )
+    caption = "Frequency strata; cosines of the mean-centred embedding"
     head = [
         "support",
         rows_are,
         "pairs",
         "R_cos raw",
         "R_cos mean-centred",
-        "mean embedding cosine, mean-centred",
+        "mean embedding cosine",
         "mean signature cosine",
     ]
-    return Block("By frequency", text, [picture], [Table("Frequency strata", head, rows)])
+    return Block("By frequency", text, [picture], [Table(caption, head, rows)])
 
 
 def single_tokens(measured: Measured, prefix: str, settings: Settings) -> Block:

@@ -105,6 +105,7 @@ def write_measured(
     }
     text = json.dumps(finite(data), indent=2, allow_nan=False)
     folder.mkdir(exist_ok=True)
+    _remove_pictures(folder)
     files = {
         # A path may hold bytes that are no text.
         PAGE: html.encode("utf-8", "backslashreplace"),
@@ -115,6 +116,18 @@ def write_measured(
         with atomic_write(folder / name) as file:
             file.write(content)
     return [folder / name for name in files]
+
+
+def _remove_pictures(folder: Path) -> None:
+    """Those of an earlier report, which may have had others than this one."""
+    try:
+        told = json.loads((folder / DATA).read_text("utf-8"))["files"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    for name in told if isinstance(told, list) else []:
+        path = folder / str(name)
+        if path.suffix == ".png" and path.parent == folder:
+            path.unlink(missing_ok=True)
 
 
 def title_of(measured: Measured) -> str:
