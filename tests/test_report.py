@@ -22,7 +22,7 @@ pytest.importorskip("jinja2")
 
 from probsig_fast.plots.token_labels import visible
 from probsig_fast.report import Measured, Settings, measure, write_measured, write_report
-from probsig_fast.report.blocks import Table, Token, token_cell
+from probsig_fast.report.blocks import Table, Token, plain, token_cell
 from probsig_fast.report.page import Page, render
 from probsig_fast.report.pairs import groups
 from probsig_fast.report.write import _remove_pictures, finite
@@ -43,7 +43,11 @@ def folder(measured: list[Measured], tmp_path_factory: pytest.TempPathFactory) -
         embedding=replace(measured[1].comparison.embedding, which="output", tied=True),
     )
     both = [measured[0], replace(measured[1], comparison=second)]
-    told = {"counts": "docs & <b>others</b>.safetensors", "share": float("nan"), "sizes": {"V": 40}}
+    told = {
+        "counts": "docs & <b>others</b>.safetensors",
+        "share": float("nan"),
+        "sizes": {"V": 40, "kinds": ["a", "b"], "folded": False},
+    }
     write_measured(path, both, settings(), told)
     return path
 
@@ -162,7 +166,8 @@ def test_the_figures_are_on_the_page(page: Reader, measured: list[Measured]) -> 
 
 def test_provenance_is_shown_and_escaped(page: Reader) -> None:
     assert "docs & <b>others</b>.safetensors" in page.text
-    assert '{"V": 40}' in page.text
+    assert "V 40, kinds a; b, folded no" in page.text
+    assert "undefined" in page.text
     assert not page.all("b")
 
 
@@ -311,7 +316,10 @@ def test_settings_default_to_the_built_in_groups() -> None:
 def test_text_of_cells() -> None:
     assert token_cell(3, None) == Token("#3", 3)
     assert token_cell(0, ["\n"]) == Token(r"\n", 0)
-    assert Table("", ["", "a", "b"], [["x", Token("t", 1), "y"]]).left == {0, 1}
+    rows = [["x", Token("t", 1), "y", "z"]]
+    assert Table("", ["", "a", "b", "c"], rows).left == {0, 1}
+    assert Table("", ["", "a", "b", "c"], rows, words=frozenset({3})).left == {0, 1, 3}
+    assert plain({"a": [1234, 0.5, None], "b": float("nan")}) == "a 1,234; 0.5; -, b undefined"
 
 
 def test_a_page_of_nothing_but_its_frame() -> None:

@@ -172,7 +172,8 @@ def _beyond_rounding(
 ) -> NDArray[np.bool_]:
     """Which are more than what rounding leaves of a row of equal cosines: of its own sum, and of
     terms as large as those of other rows."""
-    return squares > NOISE * (taken_from + taken_from.mean())
+    beyond: NDArray[np.bool_] = squares > NOISE * (taken_from + taken_from.mean())
+    return beyond
 
 
 def _jackknife(sums: PairSums) -> Interval:

@@ -123,7 +123,8 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Less their mean, over their number."""
     from scipy.stats import rankdata
 
-    return (rankdata(values) - (values.size + 1) / 2) / values.size
+    ranks: NDArray[np.float64] = rankdata(values)
+    return (ranks - (values.size + 1) / 2) / values.size
 
 
 def _pearson(sums: NDArray[np.float64], n: NDArray[np.int64]) -> NDArray[np.float64]:

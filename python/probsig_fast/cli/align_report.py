@@ -171,5 +171,5 @@ def _provenance(arguments: argparse.Namespace, counts: AnyCounts) -> dict[str, A
 def _sources(counts: AnyCounts) -> Any:
     """What the file beside the counts says; `"unknown"` where there is none."""
     told = counts.provenance
-    kept = {key: told[key] for key in ("sources", "merged", "created", "versions") if key in told}
+    kept = {key: told[key] for key in ("created", "versions", "merged", "sources") if key in told}
     return kept or "unknown"

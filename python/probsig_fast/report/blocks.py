@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plots.token_labels import visible
 
@@ -35,6 +35,7 @@ class Table:
         caption: what the rows are, with n and units.
         folded: shown only when it is opened.
         alone: with nothing beside it.
+        words: columns of words, beside the first and those of tokens.
     """
 
     caption: str
@@ -42,12 +43,13 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     folded: bool = False
     alone: bool = False
+    words: frozenset[int] = frozenset()
 
     @property
     def left(self) -> frozenset[int]:
         """Columns of text rather than numbers: the first, and those of tokens."""
         first: Sequence[Cell] = self.rows[0] if self.rows else ()
-        return frozenset({0, *(i for i, cell in enumerate(first) if isinstance(cell, Token))})
+        return self.words | {0, *(i for i, cell in enumerate(first) if isinstance(cell, Token))}
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,19 @@ class Section:
     title: str
     lead: Sequence[str]
     blocks: Sequence[Block] = field(default_factory=list)
+
+
+def plain(value: Any) -> str:
+    """Whatever JSON may hold, as words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(each)}" for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(plain, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:,.6g}" if math.isfinite(value) else UNDEFINED
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def token_cell(token: int, strings: Sequence[str] | None) -> Token:

@@ -56,7 +56,8 @@ def _table(rows: list[TrajectoryRow]) -> Table:
         "by chance",
     ]
     kind = "mean-centred" if rows[0].centred else "raw"
-    return Table(f"Checkpoints, {kind}", head, [_cells(row) for row in rows])
+    cells = [_cells(row) for row in rows]
+    return Table(f"Checkpoints, {kind}", head, cells, words=frozenset({1}))
 
 
 def _cells(row: TrajectoryRow) -> list[Cell]:

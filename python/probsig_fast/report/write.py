@@ -14,7 +14,7 @@ from ..errors import ArgumentError
 from ..files import atomic_write
 from ..version import __version__
 from . import headline, pairs, tokens
-from .blocks import Picture, Section, Table
+from .blocks import Picture, Section, Table, plain
 from .comparison import Comparison, Measured, Settings
 from .measure import measure
 from .over_training import over_training
@@ -161,13 +161,13 @@ def _page(
     ]
     if trajectory is not None:
         sections.append(over_training(trajectory))
-    rows = [[name, _told(value)] for name, value in provenance.items()]
+    rows = [[name, plain(value)] for name, value in provenance.items()]
     return Page(
         "Does the embedding follow the data?",
         lead,
         headline.overview(titled),
         sections,
-        Table("Data, model and versions", ["", ""], rows),
+        Table("Data, model and versions", ["what", "which"], rows, words=frozenset({1})),
     )
 
 
@@ -201,10 +201,6 @@ def _png(picture: Picture) -> bytes:
     # Without the version of Matplotlib: the same figures are the same bytes.
     picture.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _told(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False)
 
 
 def _fields(measured: Measured) -> dict[str, Any]:
