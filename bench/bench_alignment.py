@@ -76,7 +76,7 @@ def verified(counts: ps.Counts, embedding) -> None:
 
 def _dense(W, phi: ps.Signature, tokens):
     """Unit rows of both, and the tiles of the upper triangle."""
-    from probsig_fast.alignment.rows import unit_rows
+    from probsig_fast.alignment.gram.rows import unit_rows
 
     e = torch.nn.functional.normalize(W.double())
     cuts = [(a, min(a + TILE, tokens.size)) for a in range(0, tokens.size, TILE)]

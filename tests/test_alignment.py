@@ -21,7 +21,14 @@ torch = pytest.importorskip("torch", reason="alignment needs torch")
 
 from alignment_support import TOLERANCE, brute_force, check, random_counts, signature_of  # noqa: E402
 
-from probsig_fast.alignment import Dropped, cosine_correlation, devices, moments  # noqa: E402
+from probsig_fast.alignment import (  # noqa: E402
+    Dropped,
+    cosine_correlation,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
+    devices,
+    moments,
+)
 
 
 @pytest.fixture

@@ -25,13 +25,15 @@ from alignment_support import check, random_counts, signature_of  # noqa: E402
 
 from probsig_fast.alignment import (  # noqa: E402
     cosine_correlation,
+    strong_pairs,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
     cross,
     devices,
     moments,
     sparse,
-    strong_pairs,
 )
-from probsig_fast.alignment.work import Tile  # noqa: E402
+from probsig_fast.alignment.gram.work import Tile  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -132,7 +134,7 @@ def test_a_full_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fill(*arguments: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.\nMore.")
 
-    monkeypatch.setattr("probsig_fast.alignment.compared.unit_embedding", fill)
+    monkeypatch.setattr("probsig_fast.alignment.gram.compared.unit_embedding", fill)
     for call in (cosine_correlation, strong_pairs):
         with pytest.raises(DeviceMemoryError, match=r"device: expected room .* 1 GiB\. Pass"):
             call(np.ones((2, 2)), signature_of(np.eye(2)))

@@ -24,13 +24,15 @@ from probsig_fast.alignment import (  # noqa: E402
     PerToken,
     alignment_metrics,
     cosine_correlation,
-    devices,
     joint,
     linear_cka,
-    moments,
     per_token_correlation,
     prepare,
     prepared,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
+    devices,
+    moments,
 )
 
 TOLERANCE = 1e-11

@@ -19,8 +19,15 @@ from alignment_support import random_counts, signature_of  # noqa: E402
 from strong_pairs_support import embedding_cosines, signature_cosines  # noqa: E402
 
 import probsig_fast.alignment.neighbours as neighbours_module  # noqa: E402
-from probsig_fast.alignment import devices, joint, prepare, sparse  # noqa: E402
-from probsig_fast.alignment.nearest import _Block, nearest  # noqa: E402
+from probsig_fast.alignment import (  # noqa: E402
+    joint,
+    prepare,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
+    devices,
+    sparse,
+)
+from probsig_fast.alignment.gram.nearest import _Block, nearest  # noqa: E402
 from probsig_fast.alignment.neighbours import NeighbourOverlap, neighbour_overlap  # noqa: E402
 from probsig_fast.pool import WorkerPool  # noqa: E402
 

@@ -19,12 +19,14 @@ from alignment_support import random_counts, signature_of, unit  # noqa: E402
 
 from probsig_fast.alignment import (  # noqa: E402
     cosine_correlation,
-    cross,
-    devices,
     joint,
-    moments,
     nulls,
     prepare,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
+    cross,
+    devices,
+    moments,
     sparse,
 )
 from probsig_fast.alignment.nulls import Null, permutation_null  # noqa: E402

@@ -18,10 +18,12 @@ from alignment_support import random_counts, signature_of, unit  # noqa: E402
 
 from probsig_fast.alignment import (  # noqa: E402
     cosine_correlation,
-    devices,
     joint,
     prepare,
     prepared,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
+    devices,
 )
 from probsig_fast.alignment.strata import (  # noqa: E402
     Stratum,

@@ -18,9 +18,11 @@ from strong_pairs_support import check  # noqa: E402
 
 from probsig_fast.alignment import (  # noqa: E402
     cosine_correlation,
+    strong_pairs,
+)
+from probsig_fast.alignment.gram import (  # noqa: E402
     cosines,
     devices,
-    strong_pairs,
     work,
 )
 
@@ -184,7 +186,7 @@ def test_work_is_cut_into_pieces(rng: np.random.Generator) -> None:
 
 def test_products_in_pieces(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cosines, "BLOCK_ELEMENTS", 50)
-    monkeypatch.setattr("probsig_fast.alignment.inputs.BLOCK_ELEMENTS", 50)
+    monkeypatch.setattr("probsig_fast.alignment.gram.inputs.BLOCK_ELEMENTS", 50)
     check(rng.standard_normal((40, 9)), random_counts(rng, 40, 30), 0.2)
 
 

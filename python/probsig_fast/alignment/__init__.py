@@ -10,9 +10,9 @@ except ImportError as error:
     raise missing_extra("torch", "torch", "probsig_fast.alignment") from error
 
 from .align import Alignment, align
-from .compared import Dropped
 from .embeddings import Embedding, load_embedding
 from .functional import CosineCorrelation, cosine_correlation
+from .gram.compared import Dropped
 from .joint import JointSignature, joint
 from .metrics import (
     AlignmentMetrics,

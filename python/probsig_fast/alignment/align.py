@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .comparison import Matrix
+from .gram.comparison import Matrix
 from .metrics import AlignmentMetrics, alignment_metrics
 from .neighbours import NeighbourOverlap, neighbour_overlap
 from .nulls import Null, permutation_null

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from .compared import Compared, Dropped
-from .comparison import Matrix, comparison
-from .moments import CosineMoments, cosine_moments
+from .gram.compared import Compared, Dropped
+from .gram.comparison import Matrix, comparison
+from .gram.moments import CosineMoments, cosine_moments
 from .prepared import AnySignature
 
 

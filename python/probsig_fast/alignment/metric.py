@@ -11,7 +11,7 @@ import torch
 from ..errors import ArgumentTypeError, missing_extra
 from ..pool import thread_count
 from .functional import cosine_correlation
-from .inputs import check_flag
+from .gram.inputs import check_flag
 from .prepared import prepare
 
 try:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .centred import Centred
-from .comparison import Comparison, Matrix, comparison
 from .functional import CosineCorrelation, correlation_of
-from .moments import PairSums, pair_sums
+from .gram.centred import Centred
+from .gram.comparison import Comparison, Matrix, comparison
+from .gram.moments import PairSums, pair_sums
+from .gram.rows import NOISE
 from .prepared import AnySignature
-from .rows import NOISE
 
 _NAN = float("nan")
 #: Of the normal distribution: 95 % lie within so many standard errors.

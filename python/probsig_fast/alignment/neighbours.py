@@ -12,11 +12,11 @@ import torch
 from ..arguments import integer
 from ..errors import ArgumentError, ArgumentTypeError
 from ..pool import WorkerPool
-from .compared import Compared
-from .comparison import Matrix, comparison
-from .cosines import Cosines, EmbeddingCosines, signature_cosines
-from .devices import runner_for, tile_elements
-from .nearest import nearest
+from .gram.compared import Compared
+from .gram.comparison import Matrix, comparison
+from .gram.cosines import Cosines, EmbeddingCosines, signature_cosines
+from .gram.devices import runner_for, tile_elements
+from .gram.nearest import nearest
 from .prepared import AnySignature
 
 

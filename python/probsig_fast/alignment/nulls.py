@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from ..arguments import integer, read_only
 from ..kernels.contract import Kernels
 from ..pool import WorkerPool
-from .centred import Centred, centre_rows
-from .compared import Compared
-from .comparison import Matrix, comparison
-from .cross import cross_norm
-from .devices import runner_for
-from .exact_nulls import MOST_GROUPS, free_variance, mean_within_groups
-from .moments import CosineMoments, cancels, combine, cosine_moments
-from .pairwise import covariance_by_pairs
+from .gram.centred import Centred, centre_rows
+from .gram.compared import Compared
+from .gram.comparison import Matrix, comparison
+from .gram.cross import cross_norm
+from .gram.devices import runner_for
+from .gram.exact_nulls import MOST_GROUPS, free_variance, mean_within_groups
+from .gram.moments import CosineMoments, cancels, combine, cosine_moments
+from .gram.pairwise import covariance_by_pairs
 from .prepared import AnySignature, SignatureTerms
 from .strata import equal_groups
 

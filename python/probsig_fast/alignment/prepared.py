@@ -13,11 +13,11 @@ from ..device import is_device_array
 from ..kernels.contract import Kernels, Rows
 from ..pool import WorkerPool
 from ..signature import Signature
-from .centred import Centred, describe_rows
-from .inputs import check_signature
+from .gram.centred import Centred, describe_rows
+from .gram.inputs import check_signature
+from .gram.rows import NOISE, unit_rows
+from .gram.work import Range, ranges
 from .joint import JointSignature, parts_of
-from .rows import NOISE, unit_rows
-from .work import Range, ranges
 
 if TYPE_CHECKING:
     import scipy.sparse

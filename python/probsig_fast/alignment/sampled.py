@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ..arguments import integer
-from .centred import describe_rows
-from .comparison import Comparison, Matrix, comparison
 from .functional import CosineCorrelation, correlation_of
-from .moments import cosine_moments
+from .gram.centred import describe_rows
+from .gram.comparison import Comparison, Matrix, comparison
+from .gram.moments import cosine_moments
+from .gram.rows import unit_rows
+from .gram.work import Range, steps
 from .prepared import AnySignature, SignatureTerms, as_rows
-from .rows import unit_rows
-from .work import Range, steps
 
 if TYPE_CHECKING:
     import scipy.sparse

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..csr import scipy_csr
 from ..errors import ArgumentError, ArgumentTypeError, CountOverflowError
 from ..signature import Signature
-from .comparison import Matrix
 from .functional import cosine_correlation
-from .inputs import check_signature
+from .gram.comparison import Matrix
+from .gram.inputs import check_signature
 from .joint import JointSignature, joint, parts_of
 from .metrics import Interval
 

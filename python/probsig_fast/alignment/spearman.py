@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ..arguments import integer
 from ..pool import WorkerPool
-from .compared import Compared
-from .comparison import Matrix, comparison
-from .cosines import signature_cosines
+from .gram.compared import Compared
+from .gram.comparison import Matrix, comparison
+from .gram.cosines import signature_cosines
+from .gram.work import Tile
 from .prepared import AnySignature
-from .work import Tile
 
 #: So many blocks give their spread to a fifth or so, and leave each thousands of pairs.
 _BLOCKS = 16

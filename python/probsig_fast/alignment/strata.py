@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ..arguments import integer
 from ..kernels.contract import Kernels
 from ..pool import WorkerPool
-from .centred import describe_rows
-from .compared import Compared
-from .comparison import Matrix, comparison
-from .moments import cosine_moments
+from .gram.centred import describe_rows
+from .gram.compared import Compared
+from .gram.comparison import Matrix, comparison
+from .gram.moments import cosine_moments
+from .gram.rows import unit_rows
 from .prepared import AnySignature, SignatureTerms, signature_terms
-from .rows import unit_rows
 
 _NAN = float("nan")
 

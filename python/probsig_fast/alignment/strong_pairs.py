@@ -13,15 +13,15 @@ import torch
 from ..arguments import integer
 from ..errors import ArgumentError, ArgumentTypeError
 from ..pool import WorkerPool
-from .centred import centre_rows, describe_rows
-from .compared import Compared, Dropped
-from .comparison import Matrix, comparison
-from .cosines import Cosines, EmbeddingCosines, signature_cosines
-from .devices import runner_for, tile_elements
+from .gram.centred import centre_rows, describe_rows
+from .gram.compared import Compared, Dropped
+from .gram.comparison import Matrix, comparison
+from .gram.cosines import Cosines, EmbeddingCosines, signature_cosines
+from .gram.devices import runner_for, tile_elements
+from .gram.rows import tree_sum, unit_rows
+from .gram.top_pairs import Pairs, top_pairs
+from .gram.work import tiles
 from .prepared import AnySignature
-from .rows import tree_sum, unit_rows
-from .top_pairs import Pairs, top_pairs
-from .work import tiles
 
 _NAN = float("nan")
 

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--signature",
         choices=SIGNATURES,
         nargs="+",
-        help="one or several, of those that the counts have; default: phi_next, row_conditional "
+        metavar="NAME",
+        help=f"one or several of {', '.join(SIGNATURES)}; default: phi_next, row_conditional "
         "(window), phi_y (prefix, labelled) or phi_X (same sequence)",
     )
     parser.add_argument(

@@ -78,9 +78,9 @@ def units_of(comparison: Comparison, centre: bool) -> Units:
     """O(V d + nnz); 8 K d + 12 nnz bytes."""
     import torch
 
-    from ..alignment.compared import compared_rows
-    from ..alignment.inputs import checked_embedding
-    from ..alignment.rows import unit_rows
+    from ..alignment.gram.compared import compared_rows
+    from ..alignment.gram.inputs import checked_embedding
+    from ..alignment.gram.rows import unit_rows
 
     signature = comparison.signature
     W = checked_embedding(comparison.W, signature)

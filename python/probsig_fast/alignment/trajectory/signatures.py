@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from ...errors import ArgumentError, ArgumentTypeError
 from ..embeddings.embedding import Which
-from ..inputs import check_flag
+from ..gram.inputs import check_flag
 from ..prepared import AnySignature, PreparedSignature, prepare
 
 #: What tells one signature or more.

@@ -12,9 +12,9 @@ import torch
 from ...arguments import integer
 from ...errors import ArgumentError, ArgumentTypeError, SourceError, SourceNotFoundError
 from ...progress import progress_bar
-from ..comparison import Matrix
 from ..embeddings import Embedding, load_embedding
 from ..embeddings.embedding import Which
+from ..gram.comparison import Matrix
 from ..metrics import alignment_metrics
 from ..neighbours import neighbour_overlap
 from ..prepared import PreparedSignature

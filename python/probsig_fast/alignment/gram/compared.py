@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ...errors import ArgumentError
+from ..prepared import PreparedSignature
 from .inputs import finite_rows
-from .prepared import PreparedSignature
 from .rows import mean_row, unit_embedding
 
 #: With fewer rows there is one pair, and no correlation.

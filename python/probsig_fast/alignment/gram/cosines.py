@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..csr import Csr, scipy_csr
-from ..pool import WorkerPool
+from ...csr import Csr, scipy_csr
+from ...pool import WorkerPool
 from .compared import Compared
 from .devices import Runner
 from .inputs import BLOCK_ELEMENTS, rows_at_once

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..kernels.contract import Kernels
-from ..pool import WorkerPool
+from ...kernels.contract import Kernels
+from ...pool import WorkerPool
+from ..prepared import as_rows
 from .devices import block_elements
-from .prepared import as_rows
 from .rows import square_sum
 from .sparse import DeviceRows
 from .work import Range, ranges, steps

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from ..errors import ArgumentError, ArgumentTypeError, BackendError, DeviceMemoryError
-from ..kernels.contract import Kernels
-from ..kernels.registry import choose
-from ..pool import WorkerPool
+from ...errors import ArgumentError, ArgumentTypeError, BackendError, DeviceMemoryError
+from ...kernels.contract import Kernels
+from ...kernels.registry import choose
+from ...pool import WorkerPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

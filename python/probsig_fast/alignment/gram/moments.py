@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..kernels.contract import Kernels
-from ..pool import WorkerPool
+from ...kernels.contract import Kernels
+from ...pool import WorkerPool
+from ..prepared import SignatureTerms
 from .centred import Centred, centre_rows
 from .cross import cross_norm, cross_sums
 from .devices import Runner, runner_for
 from .pairwise import covariance_by_pairs, variance_by_pairs
-from .prepared import SignatureTerms
 from .rows import NOISE, square_sum
 from .work import Range, steps
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..csr import Csr, scipy_csr
-from ..signature import Signature
+from ...csr import Csr, scipy_csr
+from ...signature import Signature
 from .inputs import rows_at_once
 
 if TYPE_CHECKING:

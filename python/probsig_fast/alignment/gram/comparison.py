@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..kernels.contract import Kernels
-from ..pool import WorkerPool, thread_count
+from ...kernels.contract import Kernels
+from ...pool import WorkerPool, thread_count
+from ..prepared import AnySignature, SignatureTerms, prepare
 from .compared import Compared, compared_rows
 from .devices import compute_device, kernels_for, memory_told, single_threaded_torch
 from .inputs import check_flag, checked_embedding
-from .prepared import AnySignature, SignatureTerms, prepare
 
 #: What all functions take for W.
 Matrix = torch.Tensor | NDArray[np.floating[Any]]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, ArgumentTypeError
-from ..signature import Signature
-from .joint import JointSignature, parts_of
+from ...errors import ArgumentError, ArgumentTypeError
+from ...signature import Signature
+from ..joint import JointSignature, parts_of
 
 #: Elements of W looked at at a time, which bounds temporary memory.
 BLOCK_ELEMENTS = 2**20
