@@ -96,7 +96,11 @@ def test_a_generator_of_sequences(
         assert counts.provenance["sources"] == [{"name": "sequences", "sequences": 6}]
 
 
-@pytest.mark.parametrize("tokens", [[], (), iter(()), [[]], np.empty(0, np.uint16)], ids=repr)
+@pytest.mark.parametrize(
+    "tokens",
+    [[], (), iter(()), [[]], np.empty(0, np.uint16)],
+    ids=["list", "tuple", "iterator", "empty sequence", "array"],
+)
 def test_nothing_counts_to_nothing(backend: str, tokens: Any) -> None:
     counts = ps.count(tokens, ps.Window(3, "harmonic"), vocab_size=3, backend=backend)
     check_counts(counts, expect([], ps.Window(3, "harmonic"), 3))

@@ -14,7 +14,7 @@ from .align_embedding import Embeddings
 from .token_argument import read_strings
 
 if TYPE_CHECKING:
-    from ..alignment.prepared import PreparedSignature
+    from ..alignment import PreparedSignature
     from ..signature import Signature
     from .align_output import Outcome
     from .any_counts import AnyCounts

@@ -12,8 +12,14 @@ import numpy as np
 from . import output
 
 if TYPE_CHECKING:
-    from ..alignment import Alignment, AlignmentMetrics, Embedding, StrongPairs, TopPairs
-    from ..alignment.prepared import PreparedSignature
+    from ..alignment import (
+        Alignment,
+        AlignmentMetrics,
+        Embedding,
+        PreparedSignature,
+        StrongPairs,
+        TopPairs,
+    )
 
 
 @dataclass(frozen=True)

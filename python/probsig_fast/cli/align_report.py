@@ -14,8 +14,7 @@ from .align_arguments import align_options
 from .words import told_as
 
 if TYPE_CHECKING:
-    from ..alignment import Embedding
-    from ..alignment.prepared import PreparedSignature
+    from ..alignment import Embedding, PreparedSignature
     from ..report import Comparison, Settings
     from .any_counts import AnyCounts
 
