@@ -32,22 +32,25 @@ def scipy_same_sequence(incidence: scipy.sparse.csr_array) -> scipy.sparse.csr_a
     return (incidence.T @ incidence).tocsr()
 
 
-def dense_cosine_tiles(embedding: Any, signature: scipy.sparse.csr_array, tiles: list[Any]) -> Any:
-    """Sums over pairs of rows of g, h, g^2, h^2, g h, g = e_i.e_j and h = p_i.p_j, in tiles
-    ((i0, i1), (j0, j1)) of both Gram matrices: what one writes with torch, where V x V does not
-    fit. float64 [5], of the off-diagonal pairs i < j where the tiles are those of the upper
-    triangle."""
+def dense_cosine_tiles(
+    embeddings: list[Any], signature: scipy.sparse.csr_array, tiles: list[Any]
+) -> Any:
+    """For each embedding the sums over pairs of rows of g, h, g^2, h^2, g h, g = e_i.e_j and
+    h = p_i.p_j, in tiles ((i0, i1), (j0, j1)) of both Gram matrices: what one writes with torch,
+    where V x V does not fit. float64 [embeddings, 5], of the pairs i < j where the tiles are those
+    of the upper triangle."""
     import torch
 
-    sums = torch.zeros(5, dtype=torch.float64)
+    sums = torch.zeros(len(embeddings), 5, dtype=torch.float64)
     for rows, columns in tiles:
-        g = embedding[slice(*rows)] @ embedding[slice(*columns)].T
         left, right = (
-            torch.from_numpy(signature[slice(*each)].toarray()).to(embedding.dtype)
+            torch.from_numpy(signature[slice(*each)].toarray()).to(embeddings[0].dtype)
             for each in (rows, columns)
         )
         h = left @ right.T
-        if rows == columns:
-            g, h = g.triu(1), h.triu(1)
-        sums += torch.stack([(g * 1).sum(), h.sum(), (g * g).sum(), (h * h).sum(), (g * h).sum()])
+        h = h.triu(1) if rows == columns else h
+        for k, embedding in enumerate(embeddings):
+            g = embedding[slice(*rows)] @ embedding[slice(*columns)].T
+            g = g.triu(1) if rows == columns else g
+            sums[k] += torch.stack([x.sum() for x in (g, h, g * g, h * h, g * h)])
     return sums

@@ -76,16 +76,12 @@ class GroupCosines:
 
 def units_of(comparison: Comparison, centre: bool) -> Units:
     """O(V d + nnz); 8 K d + 12 nnz bytes."""
-    import torch
-
-    from ..alignment.gram.compared import compared_rows
-    from ..alignment.gram.inputs import checked_embedding
+    from ..alignment.gram.comparison import comparison as comparing
     from ..alignment.gram.rows import unit_rows
 
-    signature = comparison.signature
-    W = checked_embedding(comparison.W, signature)
-    compared = compared_rows(W, signature, centre, torch.device("cpu"))
-    rows = unit_rows(signature.parts, compared.tokens)
+    with comparing(comparison.W, comparison.signature, 0, centre, None, "cpu") as found:
+        compared = found.rows
+    rows = unit_rows(compared.signature.parts, compared.tokens)
     return Units(compared.embedding.numpy(), rows, compared.tokens)
 
 

@@ -87,14 +87,15 @@ def write_measured(
     settings: Settings,
     provenance: Mapping[str, Any],
     trajectory: Trajectory | None = None,
+    more: Sequence[Section] = (),
 ) -> list[Path]:
-    """The same of figures that are there already."""
+    """The same of figures that are there already, behind `more` sections."""
     told = {
         "probsig_fast": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **provenance,
     }
-    page = _page(measured, settings, told, trajectory)
+    page = _page(measured, settings, told, trajectory, more)
     images = {each.file: _png(each) for each in _pictures(page.sections)}
     html = render(page, images)
     data = {
@@ -150,9 +151,10 @@ def _page(
     settings: Settings,
     provenance: Mapping[str, Any],
     trajectory: Trajectory | None,
+    more: Sequence[Section],
 ) -> Page:
     titled = [(title_of(each), each) for each in measured]
-    sections = [_section(title, each, settings) for title, each in titled]
+    sections = [*more, *(_section(title, each, settings) for title, each in titled)]
     lead = [
         "Tokens that are followed, or preceded, by the same tokens have similar probability "
         "signatures. This page asks whether a model holds such tokens close together: it sets the "

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import ArgumentError
+from ...pool import WorkerPool
 from ..prepared import PreparedSignature
+from .devices import runner_for
 from .inputs import finite_rows
 from .rows import mean_row, unit_embedding
 
@@ -66,7 +68,7 @@ class Compared:
 
 
 def compared_rows(
-    W: Any, signature: PreparedSignature, centre: bool, device: torch.device
+    W: Any, signature: PreparedSignature, centre: bool, device: torch.device, pool: WorkerPool
 ) -> Compared:
     """What is left of a checked W and of a signature with its `min_support`.
 
@@ -76,14 +78,16 @@ def compared_rows(
     Raises:
         ArgumentError: fewer than three rows are left.
     """
+    source = W.device if isinstance(W, torch.Tensor) else device
+    runner = runner_for(device if source.type == "cpu" else source, pool)
     finite = finite_rows(W)
     mean, mean_rows = None, 0
     if centre:
         passing = np.flatnonzero(signature.supported() & finite).astype(np.int64)
-        mean, mean_rows = mean_row(W, passing, device), passing.size
+        mean, mean_rows = mean_row(W, passing, device, runner), passing.size
     seen = signature.nonzero()
     usable = seen[finite[seen]]
-    embedding, tokens = unit_embedding(W, usable, mean, device)
+    embedding, tokens = unit_embedding(W, usable, mean, device, runner)
     dropped = Dropped(W.shape[0] - seen.size, seen.size - usable.size, usable.size - tokens.size)
     _check_enough(tokens.size, signature, dropped)
     return Compared(embedding, tokens, signature, mean_rows, dropped)

@@ -51,4 +51,4 @@ def comparison(
         check_flag("centre", centre)
         kernels = kernels_for(backend, place)
         with single_threaded_torch(), WorkerPool(thread_count(threads)) as pool:
-            yield Comparison(compared_rows(W, prepared, centre, place), kernels, pool)
+            yield Comparison(compared_rows(W, prepared, centre, place, pool), kernels, pool)

@@ -6,7 +6,7 @@ is done to them is exact or rounded as IEEE 754 says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...csr import Csr, scipy_csr
 from ...signature import Signature
+from .devices import Runner
 from .inputs import rows_at_once
 
 if TYPE_CHECKING:
@@ -52,37 +53,43 @@ def row_squares(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([tree_sum(part.square(), 1) for part in parts])
 
 
-def _blocks(
-    W: Any, rows: NDArray[np.int64], device: torch.device
-) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Some of these rows' ids and a float64 copy of them, [k, d], in order."""
+def _chunks(W: Any, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     step = rows_at_once(W)
-    for begin in range(0, rows.size, step):
-        chosen = rows[begin : begin + step]
-        if isinstance(W, np.ndarray):
-            block = torch.from_numpy(W[chosen].astype(np.float64, copy=False)).to(device)
-        else:
-            # Converted at its end: some devices have no float64.
-            there = W[torch.from_numpy(chosen).to(W.device)]
-            block = there.to(device).to(torch.float64)
-        yield chosen, block
+    return [rows[begin : begin + step] for begin in range(0, rows.size, step)]
 
 
-def mean_row(W: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+def _block(W: Any, chosen: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    """A float64 copy of these rows, [k, d]."""
+    if isinstance(W, np.ndarray):
+        return torch.from_numpy(W[chosen].astype(np.float64, copy=False)).to(device)
+    # Converted at its end: some devices have no float64.
+    block: torch.Tensor = W[torch.from_numpy(chosen).to(W.device)]
+    return block.to(device).to(torch.float64)
+
+
+def mean_row(W: Any, rows: NDArray[np.int64], device: torch.device, runner: Runner) -> torch.Tensor:
     """The mean of these rows of W, float64 [d], right to the last bits; 0 for no rows. O(V d)."""
     mean = torch.zeros(W.shape[1], dtype=torch.float64, device=device)
     count = torch.tensor(max(1, rows.size), device=device)  # CUDA multiplies by 1 / a number
+
+    def rest_of(chosen: NDArray[np.int64]) -> torch.Tensor:
+        return tree_sum(_block(W, chosen, device).sub_(mean), 0)
+
     # The second time sums the small rest, whose rounding no longer matters.
     for _ in range(2):
         rest = torch.zeros_like(mean)
-        for _, block in _blocks(W, rows, device):
-            rest += tree_sum(block.sub_(mean), 0)
-        mean += rest / count
+        for part in runner.map(rest_of, _chunks(W, rows)):
+            rest += part
+        mean = mean + rest / count
     return mean
 
 
 def unit_embedding(
-    W: Any, rows: NDArray[np.int64], mean: torch.Tensor | None, device: torch.device
+    W: Any,
+    rows: NDArray[np.int64],
+    mean: torch.Tensor | None,
+    device: torch.device,
+    runner: Runner,
 ) -> tuple[torch.Tensor, NDArray[np.int64]]:
     """(W - mean) / |W - mean| by finite rows, float64 [K, d], and the ids [K] of those not 0.
 
@@ -91,19 +98,30 @@ def unit_embedding(
     units = _empty((rows.size, W.shape[1]), device)
     ids = np.empty(rows.size, np.int64)
     kept = 0
-    for chosen, block in _blocks(W, rows, device):
-        if mean is None:
-            nonzero = (largest := _largest(block)) > 0.0
-        else:
-            floor = NOISE * _largest(block)
-            nonzero = (largest := _largest(block.sub_(mean))) > floor
-        block = block[nonzero]
-        block *= _inverse_power(largest[nonzero])[:, None]  # keeps squares in range
-        block /= root_(row_squares(block))[:, None]
+
+    def normalised(chosen: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        return _unit_block(_block(W, chosen, device), chosen, mean)
+
+    for block, chosen in runner.map(normalised, _chunks(W, rows)):
         units[kept : kept + len(block)] = block
-        ids[kept : kept + len(block)] = chosen[nonzero.cpu().numpy()]
+        ids[kept : kept + len(block)] = chosen
         kept += len(block)
     return units[:kept], ids[:kept]
+
+
+def _unit_block(
+    block: torch.Tensor, chosen: NDArray[np.int64], mean: torch.Tensor | None
+) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """The same of a block, which is overwritten."""
+    if mean is None:
+        nonzero = (largest := _largest(block)) > 0.0
+    else:
+        floor = NOISE * _largest(block)
+        nonzero = (largest := _largest(block.sub_(mean))) > floor
+    block = block[nonzero]
+    block *= _inverse_power(largest[nonzero])[:, None]  # keeps squares in range
+    block /= root_(row_squares(block))[:, None]
+    return block, chosen[nonzero.cpu().numpy()]
 
 
 def _empty(shape: tuple[int, int], device: torch.device) -> torch.Tensor:

@@ -24,8 +24,8 @@ standard library's source; count the very tokens that it is trained on; log at c
 its input embedding follows phi^next and its output embedding psi^pre: R_cos raw and mean-centred,
 strong pairs, frequency strata, the order of the digits. Prints the trajectory and the answers to
 two questions: does alignment rise early and stay, and what does the single number hide? Writes
-tables, a picture (with matplotlib), the counts and the tokenizer into a folder. Needs the extra
-[experiments]; takes some minutes.
+tables, a picture, a report (these with the extra [report]), the counts and the tokenizer into a
+folder. Needs the extra [experiments]; takes some minutes.
 """
 EPILOG = """\
 examples:
@@ -40,6 +40,7 @@ _CURVES = "training.png"
 _COUNTS, _PROVENANCE = "next.safetensors", "next.json"
 _TOKENIZER = "tokenizer.json"
 _CHECKPOINTS = "checkpoints"
+_REPORT = "report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +125,11 @@ def run(arguments: argparse.Namespace) -> None:
         progress=arguments.progress,
     )
     arguments.out.mkdir(exist_ok=True)
-    files = [*_write_tables(arguments.out, found), *_draw(arguments.out, found)]
+    files = [
+        *_write_tables(arguments.out, found),
+        *_draw(arguments.out, found),
+        *_write_report(arguments, found),
+    ]
     if arguments.save_checkpoints:
         files.append(f"{_CHECKPOINTS}/")
     else:  # those of an earlier run would pass for this one's
@@ -173,19 +178,28 @@ def _write_tables(folder: Path, found: LanguageModelRun) -> list[str]:
     return [_RESULTS, _LOG, _COUNTS, _PROVENANCE, _TOKENIZER]
 
 
+def _write_report(arguments: argparse.Namespace, found: LanguageModelRun) -> list[str]:
+    """The report's folder; none, and a word on why, without the extra."""
+    from ...report import Settings, write_language_model_report
+
+    options = {"seed": arguments.seed, "threads": arguments.threads, "backend": arguments.backend}
+    if arguments.draws:
+        options["draws"] = arguments.draws
+    try:
+        write_language_model_report(arguments.out / _REPORT, found, Settings(align=options))
+    except MissingExtraError as error:
+        output.say(f"no report: {error}")
+        return []
+    return [f"{_REPORT}/"]
+
+
 def _suggest(folder: Path, found: LanguageModelRun) -> None:
     def at(*names: str) -> str:
         return shlex.quote(str(folder.joinpath(*names)))
 
     support = f"--min-support {found.setup.min_support}"
-    last = at(_CHECKPOINTS, f"step{found.steps[-1]}")
     print("Try:")
     print(f"  probsig track {at(_CHECKPOINTS)} {at(_COUNTS)} {support} --out {at('tracked')}")
-    print(
-        f"  probsig align {at(_COUNTS)} {last} --signature phi_next psi_pre {support} "
-        f"--tokenizer {at(_TOKENIZER)} --trajectory {at('tracked', 'trajectory.json')} "
-        f"--report {at('report')}"
-    )
 
 
 def _log_lines(found: LanguageModelRun) -> Iterable[Sequence[Any]]:

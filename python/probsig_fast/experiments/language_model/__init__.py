@@ -15,9 +15,10 @@ from .measure import SideNotes
 from .reproduction import reproduce
 from .results import LanguageModelRun
 from .setup import SETUPS, Setup, make_setup
-from .verdict import Verdict, judge
+from .verdict import RULE, Verdict, judge
 
 __all__ = [
+    "RULE",
     "SETUPS",
     "Corpus",
     "DigitOrder",
