@@ -49,7 +49,8 @@ def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
 
 
 def continued(counts: Counts, pairs: int, seed: int = 0) -> Signature:
-    """P(next | token) of these counts and of drawn pairs, until so many distinct ones are there.
+    """P(next | token) of these counts and of drawn pairs, until so many distinct ones are there (and
+    some more: they come in rounds).
 
     First and second tokens are drawn independently, each by its own marginal to the power 3/4, as
     rarer tokens gain pairs longest: frequent ones have met most partners already.
@@ -61,9 +62,9 @@ def continued(counts: Counts, pairs: int, seed: int = 0) -> Signature:
     random = np.random.default_rng(seed)
     first, second = (np.cumsum(np.asarray(table.sum(axis=axis)).ravel() ** 0.75) for axis in (1, 0))
     while keys.size < pairs:
-        missing = pairs - keys.size
+        draws = 3 * (pairs - keys.size) // 2 + 1
         drawn = [
-            np.searchsorted(weights, weights[-1] * random.random(missing), side="right")
+            np.searchsorted(weights, weights[-1] * random.random(draws), side="right")
             for weights in (first, second)
         ]
         drawn_keys, drawn_values = np.unique(drawn[0] * size + drawn[1], return_counts=True)
