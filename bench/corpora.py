@@ -49,8 +49,8 @@ def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
 
 
 def continued(counts: Counts, pairs: int, seed: int = 0) -> Signature:
-    """P(next | token) of these counts and of drawn pairs, until so many distinct ones are there (and
-    some more: they come in rounds).
+    """P(next | token) of these counts and of drawn pairs, which come in rounds until so many
+    distinct ones are there.
 
     First and second tokens are drawn independently, each by its own marginal to the power 3/4, as
     rarer tokens gain pairs longest: frequent ones have met most partners already.
