@@ -48,7 +48,7 @@ class SampledCorrelation:
 def sampled_correlation(
     W: Matrix,
     signature: AnySignature,
-    rows: int = 1000,
+    rows: int = 500,
     min_support: int = 0,
     centre: bool = False,
     seed: int = 0,
