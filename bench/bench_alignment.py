@@ -185,7 +185,11 @@ def test_pile_scale(timed, note, counts, embedding):
         group, "exact", "additions", additions, lambda: cosine_correlation(embedding, phi)
     )
     sampled = timed(
-        group, "500 rows sampled", "additions", additions, lambda: sampled_correlation(embedding, phi)
+        group,
+        "500 rows sampled",
+        "additions",
+        additions,
+        lambda: sampled_correlation(embedding, phi),
     )
     deviation = sampled.correlation.pearson - exact.pearson
     note(f"exact {exact.pearson:.6f}; sampled {deviation:+.6f} from it, error {sampled.error:.6f}")
