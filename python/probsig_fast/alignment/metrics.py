@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from .functional import CosineCorrelation, correlation_of
 from .gram.centred import Centred
 from .gram.comparison import Comparison, Matrix, comparison
+from .gram.devices import runner_for
 from .gram.moments import PairSums, pair_sums
 from .gram.rows import NOISE
+from .gram.single_rows import row_correlations
 from .prepared import AnySignature
 
 _NAN = float("nan")
 #: Of the normal distribution: 95 % lie within so many standard errors.
 _WITHIN = 1.959963984540054
+#: A difference of float64 sums that is smaller beside them has fewer than ten digits.
+_CLEAR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def metrics_of(found: Comparison, centre: bool) -> AlignmentMetrics:
         _jackknife(sums),
         _cka(sums),
         _debiased_cka(sums),
-        PerToken(rows.tokens, _per_token(sums)),
+        PerToken(rows.tokens, _per_token(found, sums)),
     )
 
 
@@ -155,24 +159,32 @@ def linear_cka(W: Matrix, signature: AnySignature, debiased: bool = False, **opt
     return metrics.debiased_cka if debiased else metrics.cka
 
 
-def _per_token(sums: PairSums) -> NDArray[np.float64]:
+def _per_token(found: Comparison, sums: PairSums) -> NDArray[np.float64]:
+    """From each row's sums; from the row itself where little is left of them beside its mean, as
+    for tokens whose signature has hardly anything in common with others."""
     others = sums.e.tokens - 1
     g, h = sums.e.row_deviations, sums.p.row_deviations
     covariance = sums.products - g * h / others
     g_squares = sums.embedding_squares - g * g / others
     h_squares = sums.signature_squares - h * h / others
-    defined = _beyond_rounding(g_squares, sums.embedding_squares)
-    defined &= _beyond_rounding(h_squares, sums.signature_squares)
-    norms = np.sqrt(np.where(defined, g_squares * h_squares, 1.0))
-    return np.where(defined, np.clip(covariance / norms, -1.0, 1.0), _NAN)
+    clear = _beyond_rounding(g_squares, sums.embedding_squares)
+    clear &= _beyond_rounding(h_squares, sums.signature_squares)
+    norms = np.sqrt(np.where(clear, g_squares * h_squares, 1.0))
+    correlation = covariance / norms
+    embedding, terms = found.rows.embedding, found.terms()
+    runner = runner_for(embedding.device, found.pool)
+    correlation[~clear] = row_correlations(
+        embedding, sums.e, terms.rows, np.flatnonzero(~clear), runner
+    )
+    return np.clip(correlation, -1.0, 1.0)
 
 
 def _beyond_rounding(
     squares: NDArray[np.float64], taken_from: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which are more than what rounding leaves of a row of equal cosines: of its own sum, and of
-    terms as large as those of other rows."""
-    beyond: NDArray[np.bool_] = squares > NOISE * (taken_from + taken_from.mean())
+    """Which are so large beside what they were taken from, and beside the rounding of terms as
+    large as those of other rows, that ten digits of them are right."""
+    beyond: NDArray[np.bool_] = squares > _CLEAR * (taken_from + taken_from.mean())
     return beyond
 
 
