@@ -20,6 +20,10 @@ from .rows import mean_row, unit_embedding
 _FEWEST = 3
 
 
+class TooFewRowsError(ArgumentError):
+    """Fewer than three rows are left to compare."""
+
+
 @dataclass(frozen=True)
 class Dropped:
     """How many rows were not compared, by the first reason that holds.
@@ -76,7 +80,7 @@ def compared_rows(
         centre: subtract the mean of all finite rows with enough support from W first.
 
     Raises:
-        ArgumentError: fewer than three rows are left.
+        TooFewRowsError: fewer than three rows are left.
     """
     source = W.device if isinstance(W, torch.Tensor) else device
     runner = runner_for(device if source.type == "cpu" else source, pool)
@@ -93,17 +97,26 @@ def compared_rows(
     return Compared(embedding, tokens, signature, mean_rows, dropped)
 
 
-def _check_enough(kept: int, signature: PreparedSignature, dropped: Dropped) -> None:
-    if kept >= _FEWEST:
-        return
-    seen = kept + dropped.zero + dropped.not_finite
+def check_supported(signature: PreparedSignature, name: str | None = None) -> None:
+    """Whatever the embedding.
+
+    Raises:
+        TooFewRowsError: fewer than three rows with enough support, of the signature so called.
+    """
+    seen = signature.nonzero().size
     if seen < _FEWEST:
         largest = int(signature.support.max(initial=0)) // signature.weight_scale
-        raise ArgumentError(
-            f"min_support: expected at least {_FEWEST} tokens that have it in {signature.name}, "
-            f"got {seen} with {signature.min_support:,} or more; the largest support is {largest:,}"
+        raise TooFewRowsError(
+            f"min_support: expected at least {_FEWEST} tokens that have it in "
+            f"{name or signature.name}, got {seen} with {signature.min_support:,} or more; the "
+            f"largest support is {largest:,}"
         )
-    raise ArgumentError(
-        f"W: expected at least {_FEWEST} rows that can be compared, got {kept} of {seen}: "
-        f"{dropped.not_finite} not finite, {dropped.zero} zero"
-    )
+
+
+def _check_enough(kept: int, signature: PreparedSignature, dropped: Dropped) -> None:
+    check_supported(signature)
+    if kept < _FEWEST:
+        raise TooFewRowsError(
+            f"W: expected at least {_FEWEST} rows that can be compared, got {kept} of "
+            f"{signature.nonzero().size}: {dropped.not_finite} not finite, {dropped.zero} zero"
+        )

@@ -17,8 +17,6 @@ CountsAt = Callable[[int], Signatures | None] | Mapping[int, Signatures]
 
 #: Signatures of what comes before a token, or has it as its label, go with the output embedding.
 _OF_OUTPUT = ("psi_pre", "psi_X", "phi_X_given_y", "column_conditional")
-#: Tokens below which no figure is defined (see `cosine_correlation`).
-FEWEST = 3
 
 
 def prepared_by_name(signatures: Any, min_support: int) -> dict[str, PreparedSignature]:
@@ -45,17 +43,6 @@ def prepared_by_name(signatures: Any, min_support: int) -> dict[str, PreparedSig
     if not named:
         raise ArgumentError("signatures: expected at least one, got none")
     return named
-
-
-def check_enough(name: str, signature: PreparedSignature) -> None:
-    """Raises ArgumentError: fewer than three tokens, whatever the embedding."""
-    tokens = signature.nonzero().size
-    if tokens < FEWEST:
-        largest = int(signature.support.max(initial=0)) // signature.weight_scale
-        raise ArgumentError(
-            f"min_support: expected at least {FEWEST} tokens that have it in {name}, got {tokens} "
-            f"with {signature.min_support:,} or more; the largest support is {largest:,}"
-        )
 
 
 def sides(which: Any, signatures: Mapping[str, PreparedSignature]) -> dict[str, Which]:

@@ -14,6 +14,7 @@ from ...errors import ArgumentError, ArgumentTypeError, SourceError, SourceNotFo
 from ...progress import progress_bar
 from ..embeddings import Embedding, load_embedding
 from ..embeddings.embedding import Which
+from ..gram.compared import TooFewRowsError, check_supported
 from ..gram.comparison import Matrix
 from ..metrics import alignment_metrics
 from ..neighbours import neighbour_overlap
@@ -22,11 +23,9 @@ from ..strong_pairs import strong_pairs
 from .checkpoints import Checkpoint, given_checkpoints
 from .row import TrajectoryRow
 from .signatures import (
-    FEWEST,
     AsOf,
     CountsAt,
     Signatures,
-    check_enough,
     checked_centrings,
     checked_keys,
     prepared_by_name,
@@ -106,7 +105,7 @@ def trajectory(
     found = given_checkpoints(checkpoints)
     fixed = prepared_by_name(signatures, min_support)
     for name, signature in fixed.items():
-        check_enough(name, signature)
+        check_supported(signature, name)
     side = sides(which, fixed)
     centrings = checked_centrings(centre)
     if neighbours is not None:
@@ -195,10 +194,8 @@ class _Measure:
         how: dict[str, Any] = {"centre": centred, "threads": self._threads, "device": self._device}
         try:
             metrics = alignment_metrics(W, signature, backend=self._backend, **how)
-        except ArgumentError as error:
-            if _too_few(error):
-                return {}
-            raise
+        except TooFewRowsError:
+            return {}
         correlation = metrics.correlation
         figures: dict[str, Any] = {
             "tokens": correlation.tokens,
@@ -226,10 +223,3 @@ class _Measure:
             (figures["neighbour_overlap"],) = common.overlap
             (figures["neighbour_chance"],) = common.chance
         return figures
-
-
-def _too_few(error: ArgumentError) -> bool:
-    """Whether it says that fewer than three rows can be compared."""
-    return str(error).startswith(
-        (f"W: expected at least {FEWEST} rows", f"min_support: expected at least {FEWEST} tokens")
-    )
