@@ -136,17 +136,7 @@ def _trajectory(path: Path | None) -> Any:
 
 
 def _provenance(arguments: argparse.Namespace, counts: AnyCounts) -> dict[str, Any]:
-    import platform
-
-    import numpy as np
-    import torch
-
     sizes = any_counts.size_fields(counts)
-    versions = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-    }
     return {
         "counts": str(arguments.file),
         "relation": any_counts.words(counts),
@@ -163,7 +153,6 @@ def _provenance(arguments: argparse.Namespace, counts: AnyCounts) -> dict[str, A
         "min_support": arguments.min_support,
         "draws": arguments.draws,
         "seed": arguments.seed,
-        "versions": versions,
     }
 
 

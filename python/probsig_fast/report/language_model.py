@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +92,6 @@ def _table(run: LanguageModelRun) -> Table:
 
 
 def _provenance(run: LanguageModelRun) -> dict[str, Any]:
-    import numpy as np
-    import torch
-
     setup = run.setup
     return {
         "model": f"Qwen2 architecture, {setup.layers} layers of width {setup.width}, from scratch",
@@ -105,9 +101,4 @@ def _provenance(run: LanguageModelRun) -> dict[str, Any]:
         "min_support": setup.min_support,
         "seed": run.seed,
         "device": run.device,
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -94,6 +95,7 @@ def write_measured(
         "probsig_fast": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **provenance,
+        "versions": _versions(),
     }
     page = _page(measured, settings, told, trajectory, more)
     images = {each.file: _png(each) for each in _pictures(page.sections)}
@@ -117,6 +119,17 @@ def write_measured(
         with atomic_write(folder / name) as file:
             file.write(content)
     return [folder / name for name in files]
+
+
+def _versions() -> dict[str, str]:
+    import numpy as np
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+    }
 
 
 def _remove_pictures(folder: Path) -> None:
