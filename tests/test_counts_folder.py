@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,36 @@ from folder_support import RELATIONS, V, block_of, counted, kinds, tokens
 from oracle import check_canonical, saved_bytes
 
 import probsig_fast as ps
-from probsig_fast import row_files
-from probsig_fast.counting import ranges
+from probsig_fast import row_files, runs
+from probsig_fast.counting import pair_sums, ranges
 from probsig_fast.csr import Csr
 from probsig_fast.errors import ArgumentError, TokenRangeError
-from probsig_fast.kernels.contract import Block
 from probsig_fast.row_files import RowFiles
 
+ALL_RELATIONS = [*RELATIONS, ps.Next(), ps.Window(3, "harmonic", "symmetric")]
 by_relation = pytest.mark.parametrize("relation", RELATIONS, ids=["sets", "prefix"])
 
 
 @pytest.fixture
 def spilling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every chunk is a batch, no counts stay in memory, and ranges are small."""
-    monkeypatch.setattr(ranges, "_BATCH_SHARE", 0.0)
-    monkeypatch.setattr(ranges, "_RESULT_SHARE", 0.0)
+    """Every chunk is a batch, and ranges are small."""
+    monkeypatch.setattr(ranges, "_DISK_BATCH_SHARE", 0.0)
+    for name in ("_SHARE", "_SHARE_DIRECTED"):
+        monkeypatch.setattr(pair_sums, name, 0.0)
+    monkeypatch.setattr(pair_sums, "_MOST_RUNS", 2)
     monkeypatch.setattr(ranges, "_RANGE_ENTRIES", 700)
+    monkeypatch.setattr(row_files, "_RANGE_ENTRIES", 300)
+    monkeypatch.setattr(runs, "_MERGE_ENTRIES", 500)
 
 
 # Counting
 
 
-@by_relation
+@pytest.mark.parametrize("relation", ALL_RELATIONS, ids=repr)
 @pytest.mark.parametrize("chunk_tokens", [400, 10_000], ids=["batches", "one_batch"])
 @pytest.mark.usefixtures("spilling")
 def test_counting_to_files(relation: Any, chunk_tokens: int, backend: str, tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranges, "_RESULT_SHARE", 0.5)
-        expected = counted(relation, backend="reference")
+    expected = counted(relation, backend="reference")
     assert isinstance(expected.entries, Csr)
     folder = tmp_path / "work"
     counts = counted(
@@ -51,8 +52,7 @@ def test_counting_to_files(relation: Any, chunk_tokens: int, backend: str, tmp_p
     )
     assert isinstance(counts.entries, RowFiles)
     assert counts.entries.folder == folder
-    assert len(counts.entries.ranges) > 5
-    assert kinds(folder) == {"dense", "sparse"}
+    assert len(counts.entries.ranges) > 2
     check_canonical(counts)
     loaded = ps.Counts.load(folder, verify=True)
     for each in (counts, loaded, *pickle.loads(pickle.dumps([counts, loaded]))):
@@ -60,48 +60,26 @@ def test_counting_to_files(relation: Any, chunk_tokens: int, backend: str, tmp_p
         assert expected == each
         assert each.n_in.tolist() == expected.n_in.tolist()
         assert saved_bytes(each, tmp_path) == saved_bytes(expected, tmp_path)
-    assert not list(folder.glob(".*"))
+    left = {path.name for path in folder.iterdir()}
+    ranges_left = {where.path.name for where in counts.entries.ranges}
+    assert left == {"plan.json", "index.json", "index.safetensors"} | ranges_left
     assert ps.Counts.load(folder).provenance == counts.provenance
-
-
-@by_relation
-@pytest.mark.parametrize("share", [0.0004, 0.0008, 0.0012, 0.0013])
-@pytest.mark.usefixtures("spilling")
-def test_memory_fills_amid_batches(
-    relation: Any, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was held moves to files while other threads add to it: nothing may be lost."""
-
-    def slowly(entries: RowFiles, index: int, block: Block) -> None:
-        time.sleep(0.002)
-        write(entries, index, block)
-
-    write = RowFiles.write
-    monkeypatch.setattr(RowFiles, "write", slowly)
-    monkeypatch.setattr(ranges, "_RESULT_SHARE", 1.0)
-    expected = counted(relation)
-    monkeypatch.setattr(ranges, "_RESULT_SHARE", share)
-    counts = counted(
-        relation, work_dir=tmp_path / "work", memory=2**24, threads=4, chunk_tokens=1_000
-    )
-    assert isinstance(counts.entries, RowFiles)
-    assert counts == expected
-    assert ps.Counts.load(tmp_path / "work", verify=True) == expected
-
-
-@pytest.mark.usefixtures("spilling")
-def test_counts_that_fit_leave_the_folder_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ranges, "_RESULT_SHARE", 0.5)
-    counts = counted(RELATIONS[0], work_dir=tmp_path)
-    assert isinstance(counts.entries, Csr)
-    assert not list(tmp_path.iterdir())
+    saved = expected.save(tmp_path / "saved")
+    assert {p.name: p.read_bytes() for p in saved.glob("*.safetensors")} == {
+        p.name: p.read_bytes() for p in folder.glob("*.safetensors")
+    }
 
 
 @by_relation
 @pytest.mark.usefixtures("spilling")
+def test_sets_are_dense_where_that_is_smaller(relation: Any, tmp_path: Path) -> None:
+    counted(relation, work_dir=tmp_path / "work")
+    assert kinds(tmp_path / "work") == {"dense", "sparse"}
+
+
+@pytest.mark.parametrize("relation", ALL_RELATIONS, ids=repr)
 def test_a_count_that_fails_leaves_the_folder_empty(relation: Any, tmp_path: Path) -> None:
+    """Where nothing was saved that a later run could use."""
     damaged = np.concatenate([tokens(), np.array([V], np.uint16)])
     rules = {"vocab_size": V, "sequence_length": 20, "chunk_tokens": 500}
     with pytest.raises(TokenRangeError, match=f"got id {V} at position {damaged.size - 1}"):

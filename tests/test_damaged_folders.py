@@ -322,7 +322,7 @@ def test_a_column_out_of_range_is_an_error_wherever_it_is_read(folder: Path) -> 
         lambda: counts + counts,
         lambda: counts == counted(),
         lambda: counts.save(folder.parent / "c.safetensors"),
-        lambda: entries.block(index),
+        lambda: entries.between(where.begin, where.end),
     ):
         with pytest.raises(CountsFileError, match=f"^{where.path}: expected column ids from 0 to "):
             use()

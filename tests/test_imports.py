@@ -29,12 +29,14 @@ ORDER = [
         "budget",
         "sums",
         "device",
+        "pool",
+        "token_strings",
         "sources",
     ),
-    *("boundaries", "relations", "kernels", "csr", "pool", "accumulator", "files"),
-    *("row_range", "row_files", "token_strings", "signature", "conditionals", "table"),
-    *("counts_file", "counts_folder", "third_order", "merging", "parquet"),
-    *("relation_table", "counts", "labelled", "counting", "alignment"),
+    *("boundaries", "relations", "kernels", "csr", "accumulator", "files"),
+    *("work_dir", "row_range", "row_files", "signature", "conditionals", "table"),
+    *("counts_file", "counts_folder", "runs", "third_order", "merging", "parquet"),
+    *("relation_table", "counts", "labelled", "counting", "distributed", "alignment"),
     *("experiments", "plots", "report", "demo", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.
@@ -107,7 +109,7 @@ def test_the_walk_sees_imports_of_every_form() -> None:
     assert {"parquet", "counts_file"} <= imports_of("counts")  # one of them inside a function
     assert "counts" not in imports_of("parquet")  # for types only
     assert {"_cpu", "kernels.contract"} <= imports_of("kernels.native_cpu")
-    assert "sources.token_dtype" in imports_of("sources.flat")
+    assert "sources.token_dtype" in imports_of("sources.mapped")
     assert {"counting.job", "counting.sets"} <= imports_of("counting.count")
 
 

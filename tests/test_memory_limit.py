@@ -12,7 +12,7 @@ import pytest
 import probsig_fast as ps
 from probsig_fast import budget
 from probsig_fast.budget import available, memory_budget, size_text
-from probsig_fast.counting import ranges
+from probsig_fast.counting import pair_sums, ranges
 from probsig_fast.errors import ArgumentError, ArgumentTypeError, MemoryLimitError
 
 TOKENS = np.arange(400, dtype=np.uint16) % 50
@@ -173,10 +173,22 @@ def test_a_work_dir_that_is_no_path() -> None:
         counted(RELATIONS[0], work_dir=5)
 
 
-@pytest.mark.parametrize("name", ["memory", "work_dir"])
-@pytest.mark.parametrize("relation", [None, ps.Window(3)])
-def test_pairs_are_kept_in_memory(name: str, relation: Any, tmp_path: Path) -> None:
-    given = {"memory": "4GB", "work_dir": tmp_path / "new"}[name]
-    with pytest.raises(ArgumentError, match=rf"^{name}: expected with Prefix\(\.\.\.\) or Same"):
-        ps.count(np.arange(5), relation, vocab_size=5, **{name: given})
-    assert not (tmp_path / "new").exists()
+@pytest.mark.parametrize("relation", [ps.Next(), ps.Window(3, direction="symmetric")])
+def test_pairs_that_pass_the_memory(
+    relation: Any, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("_SHARE", "_SHARE_DIRECTED"):
+        monkeypatch.setattr(pair_sums, name, 1e-4)
+    tokens = np.random.default_rng(0).integers(0, 50, 30_000).astype(np.uint16)
+    rules: dict[str, Any] = {"vocab_size": 50, "chunk_tokens": 1000, "backend": backend}
+    message = (
+        r"^memory: expected room for the counts, got 16\.8 MB: after \d+,000 tokens they took "
+        r"\d+\.\d kB of the 1\.7 kB that are for them; give work_dir= to keep them in files, or "
+        r"more memory=$"
+    )
+    with pytest.raises(MemoryLimitError, match=message):
+        ps.count(tokens, relation, memory=2**24, **rules)
+    expected = ps.count(tokens, relation, memory="10 GB", **rules)
+    folder = tmp_path / "work"
+    assert ps.count(tokens, relation, memory=2**24, work_dir=folder, **rules) == expected
+    assert ps.Counts.load(folder, verify=True) == expected

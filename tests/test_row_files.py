@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
+import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from folder_support import block_of, csr_of, dense, kinds, matrix
+from folder_support import csr_of, dense, kinds, matrix
 
 from probsig_fast import files, row_files
 from probsig_fast.csr import Csr, in_ranges
-from probsig_fast.errors import CountsFileError
-from probsig_fast.kernels.contract import Block
-from probsig_fast.row_files import RowFiles
+from probsig_fast.row_files import RowFiles, RowWriter
 from probsig_fast.row_range import RowRange
 
 both_shapes = pytest.mark.parametrize("is_triangle", [True, False], ids=["triangle", "rectangle"])
@@ -33,7 +32,7 @@ def test_entries_of_files_are_those_of_the_matrix(
     monkeypatch.setattr(row_files, "_RANGE_ENTRIES", most)
     cells = matrix(is_triangle, largest)
     whole = csr_of(cells)
-    entries = RowFiles.of(tmp_path, whole, is_triangle).finished()
+    entries = RowFiles.of(tmp_path, whole, is_triangle)
     if most == 60:
         assert kinds(tmp_path) == {"dense", "sparse"}
     assert (entries.rows, entries.columns, entries.nnz) == (*cells.shape, whole.nnz)
@@ -88,34 +87,52 @@ def test_a_triangle_is_dense_from_its_first_row_on(tmp_path: Path) -> None:
 
 
 @both_shapes
-def test_a_range_is_replaced_by_a_later_sum(is_triangle: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [1, 60, 300, 10_000])
+@pytest.mark.parametrize("pieces", [[], [1, 2, 3], [7, 30], [*range(1, 50)]])
+def test_the_same_files_whatever_the_pieces(
+    pieces: list[int],
+    most: int,
+    is_triangle: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pieces lie in memory that is used again; their counts are wider than the files'."""
+    monkeypatch.setattr(row_files, "_RANGE_ENTRIES", most)
+    whole = csr_of(matrix(is_triangle))
+    (tmp_path / "whole").mkdir()
+    expected = RowFiles.of(tmp_path / "whole", whole, is_triangle)
+    writer = RowWriter(tmp_path, whole.columns, is_triangle, "run-1-")
+    for begin, end in pairwise([0, *pieces, whole.rows]):
+        piece = whole.between(begin, end)
+        indices, stored = piece.indices.copy(), piece.stored.copy()
+        writer.append(Csr(piece.indptr, indices, stored, whole.columns))
+        indices[:], stored[:] = 0, -1
+    written = writer.finished()
+    assert written.cuts.tolist() == expected.cuts.tolist()
+    lengths = np.diff(written.indptr)
+    for begin, end in pairwise(written.cuts.tolist()):
+        assert end == begin + 1 or lengths[begin:end].sum() <= most
+        assert end == whole.rows or lengths[begin : end + 1].sum() > most  # as many as fit
+    assert set(writer.written) == {each.name for each in tmp_path.glob("run-1-rows-*")}
+    for mine, theirs in zip(written.ranges, expected.ranges, strict=True):
+        assert mine.path.name == f"run-1-{theirs.path.name}"
+        assert mine.path.read_bytes() == theirs.path.read_bytes()
+        assert writer.written[mine.path.name] == files.written_of(mine.path)
+        assert files.written_of(mine.path).crc32 == zlib.crc32(mine.path.read_bytes())
+    writer.remove()
+    assert not list(tmp_path.glob("run-1-*"))
+
+
+@both_shapes
+@pytest.mark.parametrize("most", [1, 60, 10_000])
+def test_rows_between(
+    most: int, is_triangle: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_files, "_RANGE_ENTRIES", most)
     cells = matrix(is_triangle)
-    parts = [(0, 7), (7, 30), (30, len(cells))]
-    entries = RowFiles.create(tmp_path, parts, cells.shape[1], is_triangle)
-    for index, (begin, end) in enumerate(parts):
-        assert index not in entries
-        entries.write(index, block_of(cells[begin:end]))
-        assert index in entries
-    entries.row(8)  # leaves a file open
-    for index in (1, 0):
-        begin, end = parts[index]
-        block = entries.block(index)
-        assert block.data.dtype == np.int64
-        assert np.array_equal(
-            dense(Csr(block.indptr, block.indices, block.data, 50)), cells[begin:end]
-        )
-        entries.write(index, Block(block.indptr, block.indices, 2**31 * block.data))
-    factors = np.repeat([2**31, 1], [30, len(cells) - 30])[:, None]
-    assert np.array_equal(dense(entries.finished().csr()), cells * factors)
-    assert entries.row(8)[1].tolist() == (2**31 * cells[8][cells[8] > 0]).tolist()
-
-
-def test_a_range_that_was_never_written(tmp_path: Path) -> None:
-    entries = RowFiles.create(tmp_path, [(0, 2), (2, 5)], 3, False)
-    entries.write(0, block_of(np.ones((2, 3), np.int64)))
-    message = f"{entries.ranges[1].path}: expected the counts of rows 2 to 4, got none written"
-    with pytest.raises(CountsFileError, match=f"^{re.escape(message)}$"):
-        entries.finished()
+    entries = RowFiles.of(tmp_path, csr_of(cells), is_triangle)
+    for begin, end in [(0, len(cells)), (0, 1), (3, 29), (10, 11), (len(cells) - 1, len(cells))]:
+        assert np.array_equal(dense(entries.between(begin, end)), cells[begin:end])
 
 
 @pytest.mark.parametrize("cuts", [[0, 50], [0, 1, 2, 50], [0, 20, 50], [*range(51)]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ from .pool import WorkerPool
 RANGES, RANGES_PER_THREAD = 16, 4
 #: So many entries may wait however small the sum is: 96 MiB.
 _LAZY = 2**23
+#: Bytes of an entry as kernels give it.
+ENTRY_BYTES = 12
 #: Below so many entries a sum is kept in one range.
 _SMALL = 2**16
 
@@ -46,12 +50,27 @@ class Accumulator:
         if self._waiting >= max(self._summed // 2, _LAZY):
             self._merge()
 
+    @property
+    def nbytes(self) -> int:
+        """Of the sum so far and of what waits."""
+        return (self._summed + self._waiting) * ENTRY_BYTES
+
     def result(self) -> Block:
         """The sum; the accumulator is empty afterwards."""
         self._merge()
         sums = [blocks[0] for blocks in self._ranges if blocks]
         self._ranges = []  # so that `_stack` holds the only references
         return _stack(sums) if sums else empty_block(self._columns)
+
+    def drained(self) -> Iterator[Block]:
+        """The sum, row range by row range; the accumulator is empty afterwards."""
+        self._merge()
+        sums = [blocks[0] for blocks in self._ranges if blocks][::-1]
+        self._ranges = []
+        if not sums:
+            yield empty_block(self._columns)
+        while sums:
+            yield sums.pop()
 
     def _merge(self) -> None:
         unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]

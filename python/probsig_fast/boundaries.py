@@ -28,12 +28,15 @@ class Boundaries:
         count_eos: False: `eos` still cuts, but is absent from unigrams and pairs.
         ignore_ids: sorted; absent likewise, and they cut (padding).
         sequence_length: cut each sequence into pieces of so many tokens; the tail is kept.
+        count_row_ends: False: the last token of each of the source's sequences is only ever a
+            second token, as in rows of inputs and their targets: it is absent from unigrams.
     """
 
     eos: int | None = None
     count_eos: bool = True
     ignore_ids: tuple[int, ...] = ()
     sequence_length: int | None = None
+    count_row_ends: bool = True
 
     @classmethod
     def checked(
@@ -43,6 +46,7 @@ class Boundaries:
         count_eos: bool = True,
         ignore_ids: Iterable[int] = (),
         sequence_length: int | None = None,
+        count_row_ends: bool = True,
     ) -> Boundaries:
         """The rules from a user's arguments.
 
@@ -72,15 +76,16 @@ class Boundaries:
             # An ignored eos is a cut that is not counted: the same rule said twice.
             count_eos = False
             ignored.remove(eos)
-        return cls(eos, bool(count_eos), tuple(ignored), sequence_length)
+        return cls(eos, bool(count_eos), tuple(ignored), sequence_length, bool(count_row_ends))
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        rules = {
             "eos": self.eos,
             "count_eos": self.count_eos,
             "ignore_ids": list(self.ignore_ids),
             "sequence_length": self.sequence_length,
         }
+        return rules if self.count_row_ends else {**rules, "count_row_ends": False}
 
     def specials(self, dtype: np.dtype[Any]) -> Specials:
         """The ids that cut, as kernels see them in tokens of `dtype`."""

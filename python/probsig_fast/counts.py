@@ -339,12 +339,14 @@ class Counts(RelationTable):
     def _unigram_fits(self) -> bool:
         """For `Next`: all tokens but a sequence's last begin a pair, all but its first end one."""
         lasts, firsts = self.unigram - self.row_sum, self.unigram - self.column_sum
+        if not self.boundaries.count_row_ends:
+            return bool(lasts.min() >= 0)
         counted = self.n_tokens - self.total == self.n_sequences
         return bool(counted and lasts.min() >= 0 and firsts.min() >= 0)
 
     def _labels_fit(self) -> bool:
         """For `Prefix`: every token is a sample's label, but for the first of each sequence."""
-        if self.label_count is None:
+        if self.label_count is None or not self.boundaries.count_row_ends:
             return True
         firsts = self.unigram - self.label_count
         return bool(firsts.min() >= 0 and firsts.sum() == self.n_sequences)

@@ -54,6 +54,9 @@ class Entries(Protocol):
     def pieces(self) -> Iterator[tuple[int, Csr]]:
         """Row ranges in order, each with its first row."""
 
+    def between(self, begin: int, end: int) -> Csr:
+        """Rows [begin, end)."""
+
     def csr(self) -> Csr:
         """All entries in memory: O(nnz) where they are not there already."""
 

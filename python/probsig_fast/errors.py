@@ -56,12 +56,21 @@ class DeviceError(ProbsigError, RuntimeError):
     """A CUDA device or its driver refused or failed; the message says what was tried."""
 
 
+class ClusterError(ProbsigError, RuntimeError):
+    """A Dask cluster cannot run the count: lost, without this package, or of another version."""
+
+
 class DeviceMemoryError(MemoryLimitError):
     """More memory is needed than a CUDA device has, or than PROBSIG_DEVICE_MEMORY allows."""
 
 
 class CountsFileError(ProbsigError, ValueError):
     """A counts file is damaged, truncated, or no counts file."""
+
+
+class WorkDirError(ArgumentError):
+    """A `work_dir` holds something else than the count that is to go on in it, is damaged, or is
+    in use."""
 
 
 class MergeError(ProbsigError, ValueError):

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 #: A header describes half a dozen arrays; whatever says that it is longer is no counts file.
 _MAX_HEADER = 2**20
 _WRITE_ELEMENTS = 2**22
+_READ_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,45 @@ def atomic_write(path: Path, outdates: Path | None = None) -> Iterator[BinaryIO]
             os.close(folder)
 
 
+class Written(NamedTuple):
+    """What tells a file from a damaged one: its bytes, and their CRC-32."""
+
+    size: int
+    crc32: int
+
+    def then(self, piece: Any) -> Written:
+        """Of these bytes, and more."""
+        view = memoryview(piece).cast("B")
+        return Written(self.size + view.nbytes, zlib.crc32(view, self.crc32))
+
+
+NOTHING_WRITTEN = Written(0, 0)
+
+
+def written_of(path: Path) -> Written:
+    """Of a file that is there: it is read."""
+    result = NOTHING_WRITTEN
+    with open(path, "rb") as file:
+        while piece := file.read(_READ_BYTES):
+            result = result.then(piece)
+    return result
+
+
 def write_arrays(
     path: Path, arrays: Mapping[str, Stream], metadata: Any, outdates: Path | None = None
-) -> None:
+) -> Written:
     """Write arrays (I64 ones first, to keep them aligned).
 
     `outdates`: as in `atomic_write`.
     """
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     text = _header(ordered, metadata)
+    written = NOTHING_WRITTEN
     with atomic_write(path, outdates) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for _, stream in ordered:
-            for piece in stream.pieces():
-                _write(file, piece, stream.dtype)
+        for piece in _pieces(len(text).to_bytes(8, "little") + text, ordered):
+            file.write(piece)
+            written = written.then(piece)
+    return written
 
 
 def _header(ordered: list[tuple[str, Stream]], metadata: Any) -> bytes:
@@ -122,10 +148,14 @@ def _header(ordered: list[tuple[str, Stream]], metadata: Any) -> bytes:
     return text + b" " * (-len(text) % 8)
 
 
-def _write(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
-    for begin in range(0, array.size, _WRITE_ELEMENTS):
-        piece = array[begin : begin + _WRITE_ELEMENTS]
-        file.write(piece.astype(dtype.newbyteorder("<"), copy=False).data)
+def _pieces(begin: bytes, ordered: list[tuple[str, Stream]]) -> Iterator[Any]:
+    """The bytes of a file, a bounded number at a time."""
+    yield begin
+    for _, stream in ordered:
+        dtype = stream.dtype.newbyteorder("<")
+        for array in stream.pieces():
+            for start in range(0, array.size, _WRITE_ELEMENTS):
+                yield array[start : start + _WRITE_ELEMENTS].astype(dtype, copy=False).data
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
@@ -167,6 +197,8 @@ def _map(
     try:
         dtype = _DTYPES[entry["dtype"]]
         (elements,) = entry["shape"]
+        if type(elements) is not int:
+            raise TypeError("a size that is no int")
         low, high = entry["data_offsets"]
         end = begin + elements * dtype.itemsize
         fits = elements >= 0 and (base + low, base + high) == (begin, end)

@@ -16,23 +16,13 @@ from numpy.typing import NDArray
 
 from . import files
 from .arguments import read_only
-from .csr import Csr, Entries, in_ranges
+from .csr import Csr, Entries, stacked
 from .errors import ArgumentError, ArgumentTypeError, CountsFileError
-from .kernels.contract import Block
+from .files import Written
 from .row_range import DenseRows, Digest, RowRange, SparseRows, open_range, write_range
 
 #: Entries of a range at most, where counts that are already there are written to a folder.
 _RANGE_ENTRIES = 2**22
-
-
-def checked_work_dir(work_dir: str | Path | None) -> Path | None:
-    """A folder that is new or empty; None stays None.
-
-    Raises:
-        ArgumentError: it holds something, or cannot be made.
-        ArgumentTypeError: no path.
-    """
-    return None if work_dir is None else new_folder("work_dir", work_dir)
 
 
 def new_folder(argument: str, path: str | Path) -> Path:
@@ -70,38 +60,34 @@ class RowFiles:
     """
 
     def __init__(
-        self, folder: Path, cuts: NDArray[np.int64], columns: int, is_triangle: bool
+        self,
+        folder: Path,
+        cuts: NDArray[np.int64],
+        columns: int,
+        is_triangle: bool,
+        digests: Sequence[Digest],
+        prefix: str = "",
     ) -> None:
         self._folder = folder.absolute()  # so that it is found from wherever it is read
         self._ranges = [
-            RowRange(self._folder / _name(begin), begin, end, columns, is_triangle)
+            RowRange(self._folder / _name(prefix, begin), begin, end, columns, is_triangle)
             for begin, end in pairwise(cuts.tolist())
         ]
         self._cuts, self._columns = cuts, columns
-        self._digests: dict[int, Digest] = {}
+        self._digests = list(digests)
         self._last: tuple[int, SparseRows | DenseRows] | None = None
-
-    # Writing
-
-    @classmethod
-    def create(
-        cls, folder: Path, ranges: Sequence[tuple[int, int]], columns: int, is_triangle: bool
-    ) -> RowFiles:
-        """No files yet; `ranges` are all rows in order, without gaps."""
-        return cls(folder, np.array([0, *(end for _, end in ranges)]), columns, is_triangle)
 
     @classmethod
     def of(cls, folder: Path, entries: Entries, is_triangle: bool) -> RowFiles:
         """The same entries in files: always the same ones, however they were kept before."""
-        cuts = _cuts(entries.indptr)
-        result = cls(folder, cuts, entries.columns, is_triangle)
+        writer = RowWriter(folder, entries.columns, is_triangle)
         try:
-            for index, csr in enumerate(in_ranges(entries, cuts)):
-                result._digests[index] = write_range(result._ranges[index], csr)
+            for _, piece in entries.pieces():
+                writer.append(piece)
+            return writer.finished()
         except BaseException:
-            result.remove()
+            writer.remove()
             raise
-        return result
 
     @classmethod
     def opened(
@@ -111,16 +97,16 @@ class RowFiles:
         columns: int,
         is_triangle: bool,
         digests: Sequence[Digest],
+        prefix: str = "",
     ) -> RowFiles:
         """What a folder holds, by its index. O(rows).
 
         Raises:
             CountsFileError: a file that is missing, too many, truncated, of other counts.
         """
-        result = cls(folder, cuts, columns, is_triangle)
-        result._digests = dict(enumerate(digests))
+        result = cls(folder, cuts, columns, is_triangle, digests, prefix)
         expected = {where.path.name for where in result._ranges}
-        more = sorted({path.name for path in folder.glob("rows-*.safetensors")} - expected)
+        more = sorted({path.name for path in folder.glob(f"{prefix}rows-*.safetensors")} - expected)
         if more:
             raise CountsFileError(
                 f"{folder / more[0]}: expected only row ranges of the index, got another: "
@@ -129,35 +115,6 @@ class RowFiles:
         for index in range(len(result._ranges)):
             result._open(index)
         return result
-
-    def __contains__(self, index: int) -> bool:
-        """Whether a range is written."""
-        return index in self._digests
-
-    def write(self, index: int, block: Block) -> None:
-        """The rows of a range; they take the place of what was written of it before."""
-        csr = Csr(block.indptr, block.indices, block.data, self._columns)
-        self._last = None
-        self._digests[index] = write_range(self._ranges[index], csr)
-
-    def block(self, index: int) -> Block:
-        """The rows of a range, copied to memory: its file may then be replaced on any system."""
-        csr = self._open(index).csr()
-        return Block(csr.indptr, np.array(csr.indices), csr.stored.astype(np.int64))
-
-    def finished(self) -> RowFiles:
-        """Itself, once all is written.
-
-        Raises:
-            CountsFileError: a range that is missing.
-        """
-        for index, where in enumerate(self._ranges):
-            if index not in self:
-                raise CountsFileError(
-                    f"{where.path}: expected the counts of rows {where.begin} to {where.end - 1}, "
-                    "got none written"
-                )
-        return self
 
     def remove(self) -> None:
         """Deletes what was written."""
@@ -176,7 +133,7 @@ class RowFiles:
 
     @property
     def digests(self) -> list[Digest]:
-        return [self._digests[index] for index in range(len(self._ranges))]
+        return self._digests
 
     @property
     def rows(self) -> int:
@@ -232,6 +189,18 @@ class RowFiles:
         for index, where in enumerate(self._ranges):
             yield where.begin, self._open(index).csr()
 
+    def between(self, begin: int, end: int) -> Csr:
+        """Rows [begin, end), from the files that hold them."""
+        first = int(np.searchsorted(self._cuts, begin, side="right")) - 1
+        parts = []
+        for index in range(first, len(self._ranges)):
+            where = self._ranges[index]
+            if where.begin >= end:
+                break
+            low, high = max(begin, where.begin), min(end, where.end)
+            parts.append(self._open(index).between(low - where.begin, high - where.begin))
+        return stacked(parts)
+
     def csr(self) -> Csr:
         indptr = self.indptr
         indices = np.empty(self.nnz, np.int32)
@@ -254,15 +223,75 @@ class RowFiles:
         return open_range(self._ranges[index], self._digests[index])
 
 
-def _name(begin: int) -> str:
-    return f"rows-{begin:010}.safetensors"
+def _name(prefix: str, begin: int) -> str:
+    return f"{prefix}rows-{begin:010}.safetensors"
 
 
-def _cuts(indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ranges of few entries each; a row that has more of them is one by itself."""
-    cuts = [0]
-    while cuts[-1] < indptr.size - 1:
-        most = indptr[cuts[-1]] + _RANGE_ENTRIES
-        end = int(np.searchsorted(indptr, most, side="right")) - 1
-        cuts.append(max(end, cuts[-1] + 1))
-    return np.array(cuts)
+class RowWriter:
+    """Writes a table, whose rows come in order, to files of a folder.
+
+    The same rows give the same files, whatever pieces they come in: a range takes all rows that
+    fit `_RANGE_ENTRIES`, and a row that has more entries is one by itself.
+
+    Attributes:
+        written: of the files so far, by name.
+    """
+
+    def __init__(self, folder: Path, columns: int, is_triangle: bool, prefix: str = "") -> None:
+        self._folder = folder.absolute()
+        self._columns, self._is_triangle, self._prefix = columns, is_triangle, prefix
+        self._cuts = [0]
+        self._digests: list[Digest] = []
+        self._waiting: list[Csr] = []
+        self._waiting_rows = self._waiting_entries = 0
+        self.written: dict[str, Written] = {}
+
+    def append(self, piece: Csr) -> None:
+        """The next rows. What is not written yet is copied: their memory may be used again."""
+        begin = 0
+        while begin < piece.rows:
+            most = piece.indptr[begin] + _RANGE_ENTRIES - self._waiting_entries
+            end = int(np.searchsorted(piece.indptr, most, side="right")) - 1
+            if not self._waiting_rows:
+                end = max(end, begin + 1)
+            fits_all = end >= piece.rows
+            if end > begin:
+                rows = piece.between(begin, min(end, piece.rows))
+                self._wait(_copied(rows) if fits_all else rows)
+                begin = min(end, piece.rows)
+            if not fits_all:
+                self._write()
+
+    def finished(self) -> RowFiles:
+        """What was written, once all rows have come."""
+        if self._waiting_rows:
+            self._write()
+        cuts = np.array(self._cuts)
+        return RowFiles(
+            self._folder, cuts, self._columns, self._is_triangle, self._digests, self._prefix
+        )
+
+    def remove(self) -> None:
+        """Deletes what was written."""
+        for name in self.written:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _wait(self, rows: Csr) -> None:
+        self._waiting.append(rows)
+        self._waiting_rows += rows.rows
+        self._waiting_entries += rows.nnz
+
+    def _write(self) -> None:
+        begin, end = self._cuts[-1], self._cuts[-1] + self._waiting_rows
+        name = _name(self._prefix, begin)
+        where = RowRange(self._folder / name, begin, end, self._columns, self._is_triangle)
+        digest, self.written[name] = write_range(where, stacked(self._waiting))
+        self._digests.append(digest)
+        self._cuts.append(end)
+        self._waiting, self._waiting_rows, self._waiting_entries = [], 0, 0
+
+
+def _copied(rows: Csr) -> Csr:
+    """Counts in 32 bits, where all fit."""
+    stored = rows.stored.astype(files.count_type(rows.largest()))
+    return Csr(rows.indptr.copy(), rows.indices.copy(), stored, rows.columns)

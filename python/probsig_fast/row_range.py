@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import files
 from .csr import Csr, check_columns
 from .errors import CountsFileError
-from .files import INT32, INT64, Stream
+from .files import INT32, INT64, Stream, Written
 
 KIND = "row range"
 _SPARSE = {"data", "indices", "indptr"}
@@ -97,7 +97,7 @@ def digest_of(where: RowRange, csr: Csr) -> Digest:
     )
 
 
-def write_range(where: RowRange, csr: Csr) -> Digest:
+def write_range(where: RowRange, csr: Csr) -> tuple[Digest, Written]:
     """The file of a range; it takes the place of an older one once it is whole."""
     digest = digest_of(where, csr)
     if where.is_dense(digest.nnz, digest.dtype.itemsize):
@@ -108,8 +108,7 @@ def write_range(where: RowRange, csr: Csr) -> Digest:
             "indices": Stream.of(csr.indices, INT32),
             "indptr": Stream.of(csr.indptr, INT64),
         }
-    files.write_arrays(where.path, arrays, where.rules(digest))
-    return digest
+    return digest, files.write_arrays(where.path, arrays, where.rules(digest))
 
 
 def open_range(where: RowRange, digest: Digest) -> SparseRows | DenseRows:
@@ -197,8 +196,15 @@ class SparseRows:
         return rows + self.where.begin, counts
 
     def csr(self) -> Csr:
-        check_columns(self.indices, self.where.columns, self.where.path)
-        return Csr(self.indptr, self.indices, self.stored, self.where.columns)
+        return self.between(0, self.where.rows)
+
+    def between(self, begin: int, end: int) -> Csr:
+        """The rows from the `begin`-th here to before the `end`-th."""
+        low, high = self.indptr[begin], self.indptr[end]
+        indices = self.indices[low:high]
+        check_columns(indices, self.where.columns, self.where.path)
+        pointers = self.indptr[begin : end + 1] - low
+        return Csr(pointers, indices, self.stored[low:high], self.where.columns)
 
 
 @dataclass(frozen=True)
@@ -224,16 +230,21 @@ class DenseRows:
         return rows + self.where.begin, cells[rows].astype(np.int64)
 
     def csr(self) -> Csr:
-        lengths = np.count_nonzero(self.cells, axis=1)
-        wrong = np.flatnonzero(lengths != np.diff(self.indptr))
+        return self.between(0, self.where.rows)
+
+    def between(self, begin: int, end: int) -> Csr:
+        """The rows from the `begin`-th here to before the `end`-th."""
+        pointers = self.indptr[begin : end + 1] - self.indptr[begin]
+        lengths = np.count_nonzero(self.cells[begin:end], axis=1)
+        wrong = np.flatnonzero(lengths != np.diff(pointers))
         if wrong.size:
-            self._check(int(wrong[0]), int(lengths[wrong[0]]))
-        flat = self.cells.ravel()
+            self._check(begin + int(wrong[0]), int(lengths[wrong[0]]))
+        flat = self.cells[begin:end].ravel()
         places = np.flatnonzero(flat)
         stored = flat[places]
-        places -= np.repeat(np.arange(self.where.rows) * self.where.width, lengths)
+        places -= np.repeat(np.arange(end - begin) * self.where.width, lengths)
         places += self.where.first
-        return Csr(self.indptr, places.astype(np.int32), stored, self.where.columns)
+        return Csr(pointers, places.astype(np.int32), stored, self.where.columns)
 
     def _check(self, row: int, got: int) -> None:
         expected = self.indptr[row + 1] - self.indptr[row]

@@ -79,8 +79,9 @@ class TestMoreThanMemory:
         assert self.is_right(out)
         assert self.is_right(work)  # as --help says
 
-    def test_a_work_dir_may_stay_empty(self, probsig: Any, tokens: Path, tmp_path: Path) -> None:
+    def test_pairs_through_a_work_dir(self, probsig: Any, tokens: Path, tmp_path: Path) -> None:
         out, work = tmp_path / "out.safetensors", tmp_path / "work"
-        run = probsig("count", tokens, *FLAT, *SETS, "--out", out, "--work-dir", work)
+        run = probsig("count", tokens, *FLAT, "--eos", 0, "--out", out, "--work-dir", work)
         assert run.code == 0
-        assert "row ranges" not in run.out
+        assert lines_of(run.out)["row ranges"].startswith(f"{work} (")
+        assert ps.Counts.load(work, verify=True) == ps.Counts.load(out) == counts_of(ps.Next())

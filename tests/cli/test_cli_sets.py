@@ -96,10 +96,10 @@ def test_count_json(
         ([*SETS, "--focus", "3"], "--focus goes with --relation prefix"),
         ([*SETS, "--size", "3"], "--size goes with --relation window"),
         ([*PREFIX, "--direction", "forward"], "--direction goes with --relation window"),
-        (["--memory", "1GB"], "--memory goes with --relation prefix or same-sequence"),
+        (["--resume"], "--resume goes with --out FOLDER or --work-dir FOLDER"),
         (
-            ["--relation", "window", "--size", "3", "--work-dir", "work"],
-            "--work-dir goes with --relation prefix or same-sequence",
+            [*SETS, "--checkpoint-seconds", "3"],
+            "--checkpoint-seconds goes with --out FOLDER or --work-dir FOLDER",
         ),
         (["--relation", "prefix"], "--relation prefix needs --length"),
         ([*PREFIX, "--focus"], "--focus: expected at least one argument"),

@@ -34,10 +34,13 @@ examples:
       --relation same-sequence --memory 4GB --out docs-sets
 
 --out FILE.safetensors is one file. --out FOLDER, a name without a suffix, is a folder of row
-ranges, new or empty, for large counts of prefixes and sequences: where they pass half of --memory,
-the ranges are written there as they are made. Every command takes the folder where it takes a file.
-With --out FILE.safetensors, such ranges go to --work-dir, and into the file at the end; they stay
-in --work-dir, as counts of their own, until you remove them.
+ranges, for counts of any size: what passes a part of --memory is written there as it is made. Every
+command takes the folder where it takes a file. With --out FILE.safetensors, --work-dir is such a
+folder; it stays as counts of its own until you remove it.
+
+A count that was interrupted (by Ctrl-C, a full disk, a power cut) goes on with --resume, given the
+same folder and the same arguments, and ends in the same bytes. It loses the work of about
+--checkpoint-seconds.
 """
 
 
@@ -70,12 +73,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     running = parser.add_argument_group("how it runs")
-    output.add_memory(running, "prefix, same-sequence: ")
+    output.add_memory(running)
     running.add_argument(
         "--work-dir",
         type=Path,
         metavar="FOLDER",
-        help="prefix, same-sequence: new or empty; for row ranges that pass half of --memory",
+        help="new or empty: for counts that --memory cannot hold, and to resume from",
+    )
+    running.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the count that was interrupted in --out FOLDER or --work-dir",
+    )
+    running.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        metavar="N",
+        help="save the work there about so often (default: 60)",
     )
     output.add_backend(running)
     output.add_threads(running)
@@ -88,12 +102,19 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     relation = relation_options.relation_of(arguments)
-    folder, of_sets = output.is_folder(arguments.out), relation.name in relation_options.OF_SETS
+    folder = output.is_folder(arguments.out)
     if folder and arguments.work_dir is not None:
         arguments.parser.error(
             "--work-dir goes with --out FILE.safetensors: row ranges are made in --out FOLDER"
         )
-    output.check_output(arguments.out, arguments.force)
+    work_dir = arguments.out if folder else arguments.work_dir
+    for option in ("resume", "checkpoint_seconds"):
+        if getattr(arguments, option) and work_dir is None:
+            arguments.parser.error(
+                f"--{option.replace('_', '-')} goes with --out FOLDER or --work-dir FOLDER"
+            )
+    if not (folder and arguments.resume):
+        output.check_output(arguments.out, arguments.force)
     from ..counting import count
 
     counts = count(
@@ -110,12 +131,14 @@ def run(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         chunk_tokens=arguments.chunk_tokens,
         memory=arguments.memory,
-        # Counts of sets are made where they will be; others are written there from memory.
-        work_dir=arguments.out if folder and of_sets else arguments.work_dir,
+        work_dir=work_dir,
+        resume=arguments.resume,
+        checkpoint_seconds=arguments.checkpoint_seconds,
         focus=arguments.focus,
         progress=arguments.progress,
     )
-    counts.save(arguments.out)
+    if not folder:
+        counts.save(arguments.out)
     output.warn_of_repeats(source["path"] for source in counts.provenance["sources"])
     if arguments.json:
         output.print_json(_fields(counts, arguments.out))

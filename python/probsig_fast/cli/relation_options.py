@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..relations import Relation, Weighting
 
-OF_SETS = ("prefix", "same-sequence")
-NAMES = ("next", "window", *OF_SETS)
+NAMES = ("next", "window", "prefix", "same-sequence")
 
 #: Options that mean nothing with other relations, where to ignore one would hide a slip.
 _GOES_WITH = {
@@ -19,8 +18,6 @@ _GOES_WITH = {
     "direction": ("window",),
     "length": ("prefix",),
     "focus": ("prefix",),
-    "memory": OF_SETS,
-    "work_dir": OF_SETS,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 import warnings
 from collections.abc import Iterable
@@ -12,13 +14,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..budget import memory_budget
 from ..counts import Counts
-from ..errors import ArgumentError, EosNeverOccursWarning
+from ..counts_folder import INDEX
+from ..errors import ArgumentError, ArgumentTypeError, EosNeverOccursWarning
 from ..pool import WorkerPool, thread_count
 from ..progress import progress_bar
 from ..relations import Next, Prefix, Relation, SameSequence
-from ..row_files import RowFiles, checked_work_dir
 from ..sources import open_source
-from .job import Job
+from ..work_dir import WorkDir, planned
+from .checkpoints import SECONDS, Checkpoints
+from .job import Job, Tally
 from .pairs import count_pairs
 from .sets import count_sets
 
@@ -40,7 +44,10 @@ def count(
     chunk_tokens: int | None = None,
     memory: int | str | None = None,
     work_dir: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_seconds: float | None = None,
     focus: Iterable[int] | None = None,
+    format: str | None = None,
     progress: bool | None = None,
 ) -> Counts:
     """Count which tokens go together, exactly.
@@ -64,12 +71,20 @@ def count(
         threads: None takes the processors that this process may use.
         chunk_tokens: tokens that a worker takes at a time; bounds work memory. The counts do not
             depend on it.
-        memory: for `Prefix` and `SameSequence`, bytes (or a text as `"4GB"`) that the count may
-            take beside the tokens and one chunk a thread; None takes three quarters of what is
-            free.
-        work_dir: for these, a new or empty folder: where the counts pass about half of `memory`,
-            row ranges are kept there (dense where that is smaller), and the result reads them.
+        memory: bytes (or a text as `"4GB"`) that the count may take beside the tokens that are
+            mapped; None takes three quarters of what is free.
+        work_dir: a new or empty folder, in which the count works where memory fills up, and in
+            which the counts are in the end: row ranges (dense where that is smaller), which the
+            result reads and `Counts.load` opens. It holds at most three times the counts and what
+            memory held, and `plan.json`, which says what was counted.
+        resume: go on with the count that was interrupted in `work_dir`; if there is none, begin,
+            and if it is done, give its counts. The plan must be the same: relation, vocabulary,
+            boundaries, focus, chunk_tokens (if given) and sources, of which path, size, time of
+            modification and some pages are compared.
+        checkpoint_seconds: save the work in `work_dir` about so often (60), so that a crash costs
+            no more than that; less often where saving takes long. 0: after every chunk.
         focus: with `Prefix`, token ids for which third-order counts are made, too.
+        format: how to read a path whose name does not say it; see `sources.open_source`.
         progress: a progress bar on standard error; None shows one if that is a terminal.
 
     Returns:
@@ -81,23 +96,32 @@ def count(
         TokenRangeError: an id outside the vocabulary; names the lowest position.
         BackendError: an unknown or missing backend.
         CountOverflowError: a sum past 2^63 - 1.
-        MemoryLimitError: counts of sets that pass about half of `memory` without a `work_dir`;
+        MemoryLimitError: counts that pass about half of `memory` without a `work_dir`;
             third-order counts that may not fit.
+        WorkDirError: `work_dir` holds something else, is damaged, or another run is at work in it.
 
     Warns:
         EosNeverOccursWarning: no token is `eos`.
 
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
-    `threads x chunk_tokens x 4` bytes and about twice the result. For `Prefix`, O(tokens x length)
+    `threads x chunk_tokens x 4` bytes and, without a `work_dir`, about twice the result. For `Prefix`, O(tokens x length)
     at most: one addition for each label and each different token before it. For `SameSequence`,
     O(sum of the squares of the sizes of the sequences' sets) / 2. Chunks of `SameSequence` reach to
     the end of their last sequence.
     """
-    threads = thread_count(threads)
-    relation = Next() if relation is None else relation
+    threads, budget = thread_count(threads), memory_budget(memory)
+    folder = _checked_folder(work_dir, resume, checkpoint_seconds)
+    if folder is not None and resume and chunk_tokens is None:
+        chunk_tokens = planned(folder).get("chunk_tokens")
     job = Job.checked(
-        open_source(tokens, dtype=dtype, offsets=offsets, join_files=join_files),
-        relation,
+        open_source(
+            tokens,
+            dtype=dtype,
+            offsets=offsets,
+            join_files=join_files,
+            **({} if format is None else {"format": format}),
+        ),
+        Next() if relation is None else relation,
         vocab_size,
         {
             "eos": eos,
@@ -109,26 +133,21 @@ def count(
         chunk_tokens,
         focus,
         threads,
+        budget,
     )
-    for_sets = isinstance(relation, (Prefix, SameSequence))
-    for name, given in (("memory", memory), ("work_dir", work_dir)):
-        if given is not None and not for_sets:
-            raise ArgumentError(
-                f"{name}: expected with Prefix(...) or SameSequence() only, as other counts are "
-                f"kept in memory, got {relation!r}"
-            )
-    budget, folder = memory_budget(memory), checked_work_dir(work_dir)
-    started = time.perf_counter()
     try:
-        with (
-            WorkerPool(threads) as pool,
-            progress_bar(job.source.total, "tok", progress) as advance,
-        ):
-            if for_sets:
-                table, third, tally = count_sets(job, pool, advance, budget, folder)
-            else:
-                table, tally = count_pairs(job, pool, advance)
-                third = None
+        if folder is None:
+            counts, tally = _counted(job, threads, budget, Checkpoints(None), progress)
+        else:
+            with _opened(folder, job, resume) as work:
+                if (folder / INDEX).is_file():
+                    counts = Counts.load(folder)
+                    work.finish()
+                    return counts
+                kept = Checkpoints(work, _seconds(checkpoint_seconds))
+                counts, tally = _counted(job, threads, budget, kept, progress)
+                counts.save(folder)  # the index, by which the folder is counts
+                work.finish()
     finally:
         job.kernels.release()
     if job.boundaries.eos is not None and tally.n_read and not tally.eos_seen:
@@ -138,16 +157,66 @@ def count(
             EosNeverOccursWarning,
             stacklevel=2,
         )
+    return counts
+
+
+def _counted(
+    job: Job, threads: int, memory: int, kept: Checkpoints, progress: bool | None
+) -> tuple[Counts, Tally]:
+    started = time.perf_counter()
+    third = None
+    with (
+        WorkerPool(threads) as pool,
+        progress_bar(job.source.total, "tok", progress) as advance,
+    ):
+        if isinstance(job.relation, (Prefix, SameSequence)):
+            table, third, tally = count_sets(job, job.slices(), pool, advance, memory, kept)
+        else:
+            table, tally = count_pairs(job, job.slices(), pool, advance, memory, kept)
     counts = Counts.from_table(
         table,
-        relation,
+        job.relation,
         job.boundaries,
-        tally.unigram,
+        tally.counted,
         tally.n_sequences,
         job.provenance(threads, time.perf_counter() - started),
-        label_count=tally.unigram - tally.starts if isinstance(relation, Prefix) else None,
+        label_count=tally.unigram - tally.starts if isinstance(job.relation, Prefix) else None,
         third=third,
     )
-    if isinstance(table.entries, RowFiles):
-        counts.save(table.entries.folder)  # the index, by which the folder can be opened again
-    return counts
+    return counts, tally
+
+
+def _opened(folder: Path, job: Job, resume: bool) -> WorkDir:
+    plan = job.plan()
+    if resume and plan["sources"] is None:
+        raise ArgumentError(
+            f"resume: expected False for {job.source.name}, as nothing tells whether an iterable "
+            "is the same as before, got True"
+        )
+    return WorkDir.opened(folder, plan, resume)
+
+
+def _checked_folder(work_dir: Any, resume: Any, checkpoint_seconds: Any) -> Path | None:
+    if work_dir is None:
+        for name, given in (("resume", resume), ("checkpoint_seconds", checkpoint_seconds)):
+            if given:
+                raise ArgumentError(f"{name}: expected a work_dir with it, got {given!r} alone")
+        return None
+    if not isinstance(work_dir, (str, os.PathLike)):
+        raise ArgumentTypeError(
+            f"work_dir: expected the path of a folder, got {type(work_dir).__name__} {work_dir!r}"
+        )
+    _seconds(checkpoint_seconds)
+    return Path(work_dir)
+
+
+def _seconds(given: Any) -> float:
+    if given is None:
+        return SECONDS
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise ArgumentTypeError(
+            f"checkpoint_seconds: expected a number, got {type(given).__name__} {given!r}"
+        )
+    if not 0 <= given < math.inf:
+        raise ArgumentError(f"checkpoint_seconds: expected at least 0, got {given!r}")
+    return float(given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..accumulator import ENTRY_BYTES
 from ..budget import size_text
 from ..csr import stacked
 from ..errors import MemoryLimitError
@@ -16,7 +17,8 @@ from ..pool import WorkerPool
 from ..sums import exact_sum
 from ..table import Table
 from ..third_order import ThirdOrder
-from .ranges import ENTRY_BYTES, RangeSums
+from .checkpoints import Checkpoints
+from .ranges import RangeSums
 
 _ADVICE = "fewer tokens as focus=, or more memory="
 
@@ -27,6 +29,7 @@ class FocusSums:
     Args:
         memory: bytes that all of it may take.
         fits: as `check_third_order` says.
+        kept: where sums are saved.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class FocusSums:
         pool: WorkerPool,
         memory: int,
         fits: bool,
+        kept: Checkpoints | None = None,
     ) -> None:
         self._focus = focus
         self._sums = [
@@ -48,11 +52,13 @@ class FocusSums:
                 kernels,
                 pool,
                 memory // len(focus),
+                kept,
+                f"focus-{token}",
                 fits=fits,
                 is_share=True,
                 advice=_ADVICE,
             )
-            for _ in focus
+            for token in focus
         ]
 
     def restricted(self, spans: Spans, first: int = 0) -> list[Spans]:
@@ -89,6 +95,11 @@ class FocusSums:
         """Take what `restricted` made of the spans of one chunk."""
         for sums, spans in zip(self._sums, restricted, strict=True):
             sums.add(spans)
+
+    @property
+    def sums(self) -> list[RangeSums]:
+        """One for each token of the focus."""
+        return self._sums
 
     def result(self) -> ThirdOrder:
         tables = [sums.table() for sums in self._sums]

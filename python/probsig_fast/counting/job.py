@@ -21,6 +21,8 @@ from ..sources import MAX_VOCAB_SIZE, Source
 from ..third_order import checked_focus
 from .plan import Scanned, Slice, plan
 
+#: The share of the memory that chunks may take which are under way.
+_CHUNK_SHARE = 0.25
 #: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
 #: bytes a token, and for `Window` 12 for each of about half as many pairs. For sets a chunk is a
 #: part of the rows to sum, 8 bytes for each occurrence or token of a set.
@@ -51,6 +53,7 @@ class Job:
         chunk_tokens: int | None,
         focus: Any,
         threads: int,
+        memory: int,
     ) -> Job:
         if not isinstance(relation, (Next, Window, Prefix, SameSequence)):
             raise ArgumentTypeError(
@@ -65,6 +68,8 @@ class Job:
         focus = () if focus is None else checked_focus(focus, vocab_size)
         if focus and chunk_tokens is None:  # a chunk gives spans for each token of the focus
             chunk_tokens = max(CHUNK_TOKENS[Prefix] // (1 + len(focus)), 2**16)
+        if getattr(source, "inputs_only", False):
+            rules = {**rules, "count_row_ends": False}
         return cls(
             source,
             relation,
@@ -72,9 +77,28 @@ class Job:
             Boundaries.checked(vocab_size, **rules),
             chosen.name,
             kernels,
-            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads, kernels),
+            _checked_chunk_tokens(relation, chunk_tokens, source.total, threads, memory, kernels),
             focus,
         )
+
+    def plan(self) -> dict[str, Any]:
+        """JSON values that two runs of one count have in common; `sources` is None where the
+        source cannot be told from others."""
+        fingerprint = getattr(self.source, "fingerprint", lambda: None)()
+        return {
+            "relation": self.relation.to_dict(),
+            "vocab_size": self.vocab_size,
+            "boundaries": self.boundaries.to_dict(),
+            "focus": list(self.focus),
+            "chunk_tokens": self.chunk_tokens,
+            "sources": fingerprint,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "kernels"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, kernels=choose(state["backend"], None).load())
 
     def slices(self) -> Iterator[Slice]:
         """The chunks of all streams."""
@@ -93,22 +117,35 @@ class Tally:
     Attributes:
         unigram: int64 [V], how often each token was counted.
         starts: int64 [V], how often each was the first of its sequence.
+        row_ends: int64 [V], how often each was the end of a row that unigrams leave out.
     """
 
     unigram: NDArray[np.int64]
     starts: NDArray[np.int64]
+    row_ends: NDArray[np.int64]
     n_sequences: int = 0
     n_read: int = 0
     eos_seen: bool = False
 
     @classmethod
     def empty(cls, vocab_size: int) -> Tally:
-        return cls(np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int64))
+        zeros = [np.zeros(vocab_size, np.int64) for _ in range(3)]
+        return cls(zeros[0], zeros[1], zeros[2])
+
+    def arrays(self) -> dict[str, NDArray[np.int64]]:
+        return {"unigram": self.unigram, "starts": self.starts, "row_ends": self.row_ends}
+
+    @property
+    def counted(self) -> NDArray[np.int64]:
+        """int64 [V], the unigrams as the rules want them."""
+        return self.unigram - self.row_ends
 
     def add(self, scanned: Scanned) -> None:
         chunk = scanned.chunk
         self.unigram += chunk.histogram
-        self.starts += np.bincount(chunk.tokens[scanned.starts], minlength=self.starts.size)
+        size = self.starts.size
+        self.starts += np.bincount(chunk.tokens[scanned.starts], minlength=size)
+        self.row_ends += np.bincount(scanned.row_ends, minlength=size)
         self.n_sequences += scanned.starts.size
         self.n_read += chunk.core
         self.eos_seen |= scanned.eos_seen
@@ -141,7 +178,18 @@ def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
                 "got None"
             )
         return known
-    return integer("vocab_size", vocab_size, 1, MAX_VOCAB_SIZE)
+    vocab_size = integer("vocab_size", vocab_size, 1, MAX_VOCAB_SIZE)
+    if known is not None and vocab_size < known:
+        raise ArgumentError(
+            f"vocab_size: expected at least {known}, as {source.name} has ids up to {known - 1}, "
+            f"got {vocab_size}"
+        )
+    return vocab_size
+
+
+def _token_bytes(relation: Relation) -> int:
+    """About what a chunk and its result take for each token."""
+    return 16 + (8 * relation.size if isinstance(relation, Window) else 0)
 
 
 def _checked_chunk_tokens(
@@ -149,10 +197,13 @@ def _checked_chunk_tokens(
     chunk_tokens: int | None,
     total: int | None,
     threads: int,
+    memory: int,
     kernels: Kernels,
 ) -> int:
-    """Small enough that no count of one chunk can pass 63 bits."""
+    """Small enough for the memory, and that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
         chunk_tokens = kernels.chunk_tokens(CHUNK_TOKENS[type(relation)], total, threads)
+        each = _CHUNK_SHARE * memory / (threads + 2)  # see `WorkerPool.map`
+        chunk_tokens = max(min(chunk_tokens, int(each / _token_bytes(relation))), 2**12)
     chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
     return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +46,15 @@ class Scanned:
         starts, ends: int64; the runs that start in it, which are whole only where it was read to
             the end of the last.
         eos_seen: whether one of the tokens it owns is eos.
+        row_ends: the counted tokens it owns that are the last of one of the source's sequences;
+            none where the rules count them as any other.
     """
 
     chunk: Chunk
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     eos_seen: bool
+    row_ends: NDArray[Any]
 
 
 def plan(stream: Stream, boundaries: Boundaries, chunk_tokens: int) -> Iterator[Slice]:
@@ -61,7 +65,7 @@ def plan(stream: Stream, boundaries: Boundaries, chunk_tokens: int) -> Iterator[
         # Only `sequence_length` needs the exact place; without it, all that matters is whether a
         # boundary lies at `begin` itself.
         floor = begin - (chunk_tokens if boundaries.sequence_length else 1)
-        anchor = max(anchor, _last_start(stream, specials, max(floor, 0), begin))
+        anchor = max(anchor, last_start(stream, specials, max(floor, 0), begin))
         yield Slice(stream, begin, min(chunk_tokens, len(stream) - begin), anchor)
 
 
@@ -84,7 +88,7 @@ def scan_chunk(
     stream, begin = owned.stream, owned.begin
     specials = boundaries.specials(stream.dtype)
     if look_ahead is None:
-        end = _sequence_end(owned, specials, boundaries)
+        end = sequence_end(owned, specials, boundaries)
     else:
         end = min(begin + owned.core + look_ahead, len(stream))
     tokens = kernels.load(stream.read(begin, end))
@@ -111,7 +115,21 @@ def scan_chunk(
         runs.starts[starting],
         runs.ends[starting],
         eos_seen,
+        _row_ends(owned, tokens, specials, boundaries),
     )
+
+
+def _row_ends(
+    owned: Slice, tokens: NDArray[Any], specials: Specials, boundaries: Boundaries
+) -> NDArray[Any]:
+    if boundaries.count_row_ends:
+        return np.empty(0, np.int64)
+    stream, begin = owned.stream, owned.begin
+    starts = stream.starts_within(begin + 1, begin + owned.core + 1)
+    if begin + owned.core == len(stream):
+        starts = np.union1d(starts, [len(stream)])
+    ends = np.asarray(tokens[starts - begin - 1])
+    return ends[~np.isin(ends, specials.uncounted)]
 
 
 def _starting(owned: Slice, runs: Runs, length: int | None) -> slice:
@@ -122,11 +140,11 @@ def _starting(owned: Slice, runs: Runs, length: int | None) -> slice:
     return slice(int(goes_on), int(np.searchsorted(runs.starts, owned.core)))
 
 
-def _sequence_end(owned: Slice, specials: Specials, boundaries: Boundaries) -> int:
+def sequence_end(owned: Slice, specials: Specials, boundaries: Boundaries) -> int:
     """Where the sequence that holds a chunk's last token ends, if it starts in the chunk; else
     the chunk's end."""
     stream, end = owned.stream, owned.begin + owned.core
-    start = max(owned.anchor, _last_start(stream, specials, owned.begin, end))
+    start = max(owned.anchor, last_start(stream, specials, owned.begin, end))
     length = boundaries.sequence_length
     if start == end or (start < owned.begin and not length):
         return end
@@ -142,7 +160,7 @@ def _sequence_end(owned: Slice, specials: Specials, boundaries: Boundaries) -> i
     return limit
 
 
-def _last_start(stream: Stream, specials: Specials, floor: int, position: int) -> int:
+def last_start(stream: Stream, specials: Specials, floor: int, position: int) -> int:
     """The last boundary at or before `position`; the source's last one if that is later than
     `floor`, or if no other is."""
     known = stream.last_start(position)

@@ -8,33 +8,36 @@ row ranges are summed, in parallel, and handed on in order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..accumulator import empty_block, merged
+from ..accumulator import ENTRY_BYTES, empty_block, merged
 from ..budget import size_text
 from ..csr import Csr
 from ..errors import MemoryLimitError
 from ..kernels.contract import Block, Kernels, Room, Spans
 from ..pool import WorkerPool
-from ..row_files import RowFiles
+from ..runs import Run
 from ..table import Marginals, PieceSums, Table
+from .checkpoints import Checkpoints
+from .joined_rows import JoinedRows
+from .result import table_in_files
 
-#: Bytes of an entry as kernels give it, and as the result keeps it while counts fit 32 bits.
-ENTRY_BYTES = 12
+#: Bytes of an entry as the result keeps it while counts fit 32 bits.
 _JOINED_BYTES = 8
 #: The share of the memory that the C library keeps once it was freed; of the rest, what a batch of
 #: spans may take, and the counts.
 _ALLOCATOR_SHARE = 0.1
 _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
+#: Of a batch where counts are in files.
+_DISK_BATCH_SHARE = 0.4
 #: Entries that a range may have at most: the fewer, the better threads share the work.
 _RANGE_ENTRIES = 2**21
 #: What kernels may write beyond the entries of a block.
@@ -62,13 +65,15 @@ class Batch:
 
 
 class RangeSums:
-    """The sum of batches of spans, kept by row ranges: in memory, or in files once that is full.
+    """The sum of batches of spans, kept by row ranges: in memory, or as a run in files.
 
     Args:
         rows, columns: of the sum.
         is_triangle: no row has entries left of its diagonal.
         memory: bytes that spans and sums may take together.
-        work_dir: where sums that memory cannot hold are kept; None: that is an error.
+        kept: where sums are saved; without a `work_dir` they stay in memory, and it is an error if
+            they do not fit.
+        group: as what they are saved there.
         fits: the caller knows that the sum fits.
         is_share: `memory` is only a share of what the user gave.
         advice: what the user may give where it does not fit.
@@ -82,7 +87,8 @@ class RangeSums:
         kernels: Kernels,
         pool: WorkerPool,
         memory: int,
-        work_dir: Path | None = None,
+        kept: Checkpoints | None = None,
+        group: str = "sets",
         fits: bool = False,
         is_share: bool = False,
         advice: str = "work_dir= to keep row ranges in files, or more memory=",
@@ -90,37 +96,55 @@ class RangeSums:
         self._rows, self._columns, self._is_triangle = rows, columns, is_triangle
         self._kernels, self._pool = kernels, pool
         self._memory = memory * (1 - _ALLOCATOR_SHARE)
-        self._work_dir, self._fits = work_dir, fits
+        self._fits = fits
         self._given = size_text(memory) + (" as their share" if is_share else "")
         self._advice = advice
         self._batch = Batch.empty(rows)
         self._ranges: list[tuple[int, int]] = []
-        self._kept: dict[int, Block] = {}
-        self._held = 0
-        self._files: RowFiles | None = None
+        self._held = _Held()
+        self._kept = kept if kept and kept.work else None
+        self.group = group
+        self._runs = kept.runs(group) if kept else []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for `save`."""
+        return self._kept is not None and self._batch.nbytes > self._most_waiting(_DISK_BATCH_SHARE)
 
     def add(self, spans: Spans, growth: float = 1.0) -> None:
         """Take the spans of one chunk; `growth`: the whole is so many times what came so far."""
         spans = self._kernels.load_spans(spans)
         self._batch.add(spans, self._kernels.additions(spans))
-        if self._batch.nbytes > self._kernels.spans_memory(self._memory * _BATCH_SHARE):
+        if self._kept is None and self._batch.nbytes > self._most_waiting(_BATCH_SHARE):
             for index, (block, _) in enumerate(self._summed(growth)):
-                self._keep(index, block)
+                self._held.keep(index, block)
+                self._check_room(self._held.nbytes, index)
 
-    def table(self) -> Table:
-        """The sum; empty afterwards."""
+    def save(self) -> list[Run]:
+        """All sums so far as a run in files, which nobody has committed yet."""
+        if self._batch.parts:
+            assert self._kept is not None
+            writer = self._kept.writer(self._columns, self._is_triangle)
+            for block, _ in self._summed(1.0):
+                writer.append(Csr(block.indptr, block.indices, block.data, self._columns))
+            self._runs = [writer.finished()]
+        return self._runs
+
+    def table(self, folder: Path | None = None) -> Table:
+        """The sum, in memory or in files of a folder; empty afterwards."""
+        pieces = ((block, _there(sums)) for block, sums in self._summed(1.0, last=True))
+        if folder is not None:
+            return table_in_files(folder, pieces, self._columns, self._is_triangle)
         marginals, joined = Marginals(self._columns), JoinedRows(self._rows, self._most())
-        for index, (block, piece) in enumerate(self._summed(1.0, last=True)):
-            assert piece is not None
-            marginals.add(piece)
-            self._finish(index, block, joined)
-        entries = joined.csr(self._columns) if self._files is None else self._files.finished()
-        return marginals.table(entries, self._is_triangle)
+        for index, (block, sums) in enumerate(pieces):
+            marginals.add(sums)
+            self._held.drop(index)
+            joined.append(block)
+            self._check_room(joined.nbytes, index)
+        return marginals.table(joined.csr(self._columns), self._is_triangle)
 
-    def discard(self) -> None:
-        """Delete what was written, so that the folder can be used again."""
-        if self._files is not None:
-            self._files.remove()
+    def _most_waiting(self, share: float) -> float:
+        return self._kernels.spans_memory(self._memory * share)
 
     def _summed(
         self, growth: float, last: bool = False
@@ -129,7 +153,7 @@ class RangeSums:
 
         Blocks lie in memory that is used again once the next one is asked for.
         """
-        if not self._ranges:
+        if not self._ranges or self._kept:  # what is held in memory is held by range
             self._ranges = self._cut(growth)
         rooms = self._rooms()
         parts, self._batch = _of_one_type(self._batch.parts), Batch.empty(self._rows)
@@ -154,7 +178,8 @@ class RangeSums:
 
     def _sum(self, index: int, parts: list[Spans], room: Room) -> Block:
         begin, end = self._ranges[index]
-        blocks = [block] if (block := self._before(index)) else []
+        blocks = [run.entries.between(begin, end).block() for run in self._runs]
+        blocks += self._held.blocks(index)
         if parts:
             cancel = self._pool.cancel
             blocks.append(self._kernels.span_sums(parts, self._columns, begin, end, cancel, room))
@@ -162,54 +187,13 @@ class RangeSums:
             return empty_block(end - begin)
         return blocks[0] if len(blocks) == 1 else merged(blocks, self._columns, self._kernels)
 
-    def _before(self, index: int) -> Block | None:
-        """The sum of a range so far; in this order, as `_spill` may run meanwhile."""
-        kept = self._kept.get(index)
-        if kept is None and self._files is not None and index in self._files:
-            return self._files.block(index)
-        return kept
-
-    def _keep(self, index: int, block: Block) -> None:
-        """Hold a range for the batches that come."""
-        if self._files is None:
-            old = self._kept.get(index)
-            self._kept[index] = Block(block.indptr, block.indices.copy(), block.data.copy())
-            self._held += (block.data.size - (old.data.size if old else 0)) * ENTRY_BYTES
-            self._check_room(self._held, index, lambda: sorted(self._kept.items()))
-        else:
-            self._files.write(index, block)
-
-    def _finish(self, index: int, block: Block, joined: JoinedRows) -> None:
-        """Hold a range for the result."""
-        self._kept.pop(index, None)
-        if self._files is None:
-            joined.append(block)
-            self._check_room(
-                joined.nbytes,
-                index,
-                lambda: enumerate(joined.split(self._ranges[: index + 1])),
-            )
-        else:
-            self._files.write(index, block)
-
-    def _check_room(
-        self, held: int, index: int, blocks: Callable[[], Iterable[tuple[int, Block]]]
-    ) -> None:
-        """From memory to files, where what is held passes its share of the memory."""
-        if self._fits or held <= self._memory * _RESULT_SHARE:
-            return
-        if self._work_dir is None:
+    def _check_room(self, held: int, index: int) -> None:
+        if not self._fits and held > self._memory * _RESULT_SHARE:
             raise MemoryLimitError(
                 f"memory: expected room for the counts, got {self._given}, half of it for counts: "
                 f"they took {size_text(held)} at row {self._ranges[index][1]:,} of "
                 f"{self._rows:,}; give {self._advice}"
             )
-        files = RowFiles.create(self._work_dir, self._ranges, self._columns, self._is_triangle)
-        self._files = files
-        for each, block in blocks():
-            files.write(each, block)
-            self._kept.pop(each, None)  # only now: `_before` finds it in one place or the other
-        self._held = 0
 
     def _most(self) -> int:
         """A bound of the entries there will be in memory."""
@@ -218,8 +202,7 @@ class RangeSums:
             if self._fits
             else self._memory * _RESULT_SHARE / _JOINED_BYTES
         )
-        kept = sum(block.data.size for block in self._kept.values())
-        return int(min(limit, self._bounds(1.0).sum() + kept))
+        return int(min(limit, self._bounds(1.0).sum() + self._held.entries))
 
     def _cut(self, growth: float) -> list[tuple[int, int]]:
         """Row ranges of so few entries that a thread's share of the memory holds one, and of so few
@@ -237,63 +220,39 @@ class RangeSums:
     def _bounds(self, growth: float) -> NDArray[np.float64]:
         """How many entries each row has at most, were there `growth` times as much waiting."""
         widest = self._columns - (np.arange(self._rows) if self._is_triangle else 0)
-        bounds: NDArray[np.float64] = np.minimum(self._batch.additions * growth, widest)
+        saved = sum((np.diff(run.entries.indptr) for run in self._runs), np.zeros(self._rows))
+        bounds: NDArray[np.float64] = np.minimum(self._batch.additions * growth + saved, widest)
         return bounds
 
 
-class JoinedRows:
-    """Row ranges joined as they come, in arrays that have room for all: what is not written takes
-    no memory. Counts are kept in 32 bits while they fit."""
+class _Held:
+    """Sums of ranges in memory, for the batches that come."""
 
-    def __init__(self, rows: int, most: int) -> None:
-        self._indptr = np.zeros(rows + 1, np.int64)
-        self._rows = self._size = 0
-        self._indices = _room(most, np.int32)
-        self._stored: NDArray[np.integer] = _room(most, np.int32)
+    def __init__(self) -> None:
+        self._blocks: dict[int, Block] = {}
+        self.entries = 0
 
     @property
     def nbytes(self) -> int:
-        return self._size * (self._indices.itemsize + self._stored.itemsize)
+        return self.entries * ENTRY_BYTES
 
-    def append(self, block: Block) -> None:
-        rows, size = block.indptr.size - 1, block.data.size
-        self._fit(block)
-        self._indptr[self._rows + 1 : self._rows + rows + 1] = block.indptr[1:] + self._size
-        new = slice(self._size, self._size + size)
-        self._indices[new], self._stored[new] = block.indices, block.data
-        self._rows, self._size = self._rows + rows, self._size + size
+    def keep(self, index: int, block: Block) -> None:
+        """A copy, in the place of what was held of that range."""
+        self.drop(index)
+        self._blocks[index] = Block(block.indptr, block.indices.copy(), block.data.copy())
+        self.entries += block.data.size
 
-    def split(self, ranges: list[tuple[int, int]]) -> Iterator[Block]:
-        """Back into ranges; the arrays are given up afterwards."""
-        for begin, end in ranges:
-            indptr = self._indptr[begin : end + 1]
-            part = slice(indptr[0], indptr[-1])
-            yield Block(
-                indptr - indptr[0], self._indices[part].copy(), self._stored[part].astype(np.int64)
-            )
-        self._indices, self._stored = _room(0, np.int32), _room(0, np.int32)
+    def drop(self, index: int) -> None:
+        old = self._blocks.pop(index, None)
+        self.entries -= old.data.size if old else 0
 
-    def csr(self, columns: int) -> Csr:
-        """The whole; empty afterwards."""
-        for array in (self._indices, self._stored):
-            array.resize(self._size, refcheck=False)
-        return Csr(self._indptr, self._indices, self._stored, columns)
-
-    def _fit(self, block: Block) -> None:
-        needed = self._size + block.data.size
-        if needed > self._indices.size:
-            more = max(needed, self._indices.size + self._indices.size // 2)
-            for array in (self._indices, self._stored):
-                array.resize(more, refcheck=False)
-        if self._stored.dtype == np.int32 and block.data.size and block.data.max() >= 2**31:
-            self._stored = self._stored.astype(np.int64)
+    def blocks(self, index: int) -> list[Block]:
+        return [self._blocks[index]] if index in self._blocks else []
 
 
-def _room(entries: int, dtype: type[np.integer]) -> NDArray[Any]:
-    try:
-        return np.empty(entries, dtype)
-    except MemoryError:  # where a system counts even what is not touched
-        return np.empty(0, dtype)
+def _there(sums: PieceSums | None) -> PieceSums:
+    assert sums is not None
+    return sums
 
 
 def _of_one_type(parts: list[Spans]) -> list[Spans]:

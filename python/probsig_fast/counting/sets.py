@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ..pool import WorkerPool
 from ..relations import Prefix, SameSequence
 from ..table import Table
 from ..third_order import ThirdOrder
+from .checkpoints import Checkpoints, Chunks
 from .focus import FocusSums, check_third_order
 from .job import Job, Tally
 from .plan import Scanned, Slice, scan_chunk
@@ -24,22 +25,25 @@ NO_WEIGHTS = np.empty(0, np.int64)
 
 def count_sets(
     job: Job,
+    slices: Iterable[Slice],
     pool: WorkerPool,
     advance: Callable[[int], object],
     memory: int,
-    work_dir: Path | None,
+    kept: Checkpoints,
 ) -> tuple[Table, ThirdOrder | None, Tally]:
-    """The counts, the third-order counts of the focus, and what was summed beside them."""
+    """The counts of these chunks, the third-order counts of the focus, and what was summed beside
+    them; the counts in files where there is a `work_dir`."""
     is_triangle = isinstance(job.relation, SameSequence)
     size, focus = job.vocab_size, None
     if job.focus:
         memory //= 2
         fits = check_third_order(len(job.focus), size, size, _most_third_order(job), memory)
-        focus = FocusSums(job.focus, size, size, job.kernels, pool, memory, fits)
+        focus = FocusSums(job.focus, size, size, job.kernels, pool, memory, fits, kept)
     sums = RangeSums(
-        size, size, is_triangle, job.kernels, pool, memory, work_dir, is_share=bool(job.focus)
+        size, size, is_triangle, job.kernels, pool, memory, kept, is_share=bool(job.focus)
     )
-    tally = Tally.empty(size)
+    everything = [sums, *(focus.sums if focus else [])]
+    tally = kept.tally(size)
 
     def work(owned: Slice) -> tuple[Scanned, Spans, list[Spans]]:
         look_ahead = job.relation.length if isinstance(job.relation, Prefix) else None
@@ -47,18 +51,21 @@ def count_sets(
         spans = _spans(job, scanned, pool.cancel)
         return scanned, spans, _restricted(job, owned, focus, pool.cancel) if focus else []
 
-    try:
-        for scanned, spans, restricted in pool.map(work, job.slices()):
+    chunks = Chunks(slices, kept.chunks, advance)
+    while not chunks.is_over:
+        turn = chunks.turn(lambda: kept.is_due or any(each.is_full for each in everything))
+        for scanned, spans, restricted in pool.map(work, turn):
             tally.add(scanned)
             sums.add(spans, (job.source.total or tally.n_read) / max(tally.n_read, 1))
             if focus:
                 focus.add(restricted)
             advance(scanned.chunk.core)
             del scanned, spans, restricted  # else they would live until the next result is there
-        return sums.table(), focus.result() if focus else None, tally
-    except BaseException:
-        sums.discard()
-        raise
+        if not chunks.is_over:
+            began = time.monotonic()
+            kept.commit(chunks.done, tally, {each.group: each.save() for each in everything}, began)
+    folder = kept.work.folder if kept.work else None
+    return sums.table(folder), focus.result() if focus else None, tally
 
 
 def _restricted(job: Job, owned: Slice, focus: FocusSums, cancel: NDArray[np.uint8]) -> list[Spans]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..device import from_tensor, is_device_array, on_cuda
 from ..errors import ArgumentError, ArgumentTypeError, SourceError
+from .fingerprint import array_fingerprint
 from .stream import Part, Stream
 from .token_dtype import token_dtype
 
@@ -29,6 +30,7 @@ class ArraySource:
     """
 
     vocab_size = None
+    inputs_only = False
 
     def __init__(self, tokens: Any, offsets: ArrayLike | None = None, name: str = "tokens") -> None:
         flat, self.shape = _flat_tokens(tokens, name)
@@ -51,6 +53,14 @@ class ArraySource:
     def describe(self) -> list[dict[str, Any]]:
         return [{"name": self.name, "shape": list(self.shape), "dtype": str(self.dtype)}]
 
+    def fingerprint(self) -> list[dict[str, Any]] | None:
+        """None for tokens on a device."""
+        if self.device is not None:
+            return None
+        arrays = [self._stream.parts[0].tokens(), self._stream.starts]
+        found = [array_fingerprint(array) for array in arrays if array is not None]
+        return [{"name": self.name, "rows": list(self.shape)}, *found]
+
 
 class SequencesSource:
     """An iterable of sequences of token ids (lists or 1-D integer arrays), read once.
@@ -63,6 +73,7 @@ class SequencesSource:
 
     vocab_size = None
     device = None
+    inputs_only = False
     name = "sequences"
 
     def __init__(
@@ -89,6 +100,9 @@ class SequencesSource:
 
     def describe(self) -> list[dict[str, Any]]:
         return [{"name": self.name, "sequences": self._read}]
+
+    def fingerprint(self) -> None:
+        """None: an iterable cannot be read twice."""
 
     def _sequence(self, sequence: Any, index: int) -> NDArray[Any]:
         name = f"sequence {index}"

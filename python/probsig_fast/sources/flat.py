@@ -5,20 +5,18 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from ..errors import ArgumentError, SourceError, SourceNotFoundError
-from .arrays import as_token_array, check_offsets
-from .stream import Part, Stream, join
-from .token_dtype import token_dtype
-
-PathLike = str | os.PathLike[str]
+from .arrays import check_offsets
+from .fingerprint import array_fingerprint
+from .mapped import PathLike, TokenFile, look_flat, look_npy
+from .stream import Stream, join
 
 
 class FileSource:
@@ -39,6 +37,7 @@ class FileSource:
 
     vocab_size = None
     device = None
+    inputs_only = False
 
     def __init__(
         self,
@@ -48,7 +47,10 @@ class FileSource:
         offsets: Any = None,
     ) -> None:
         # Looked at now, so that the last file's fault shows before hours are spent on the first.
-        self._files = [_look(Path(path), dtype) for path in paths]
+        self._files = [
+            look_npy(path, dtype) if Path(path).suffix == ".npy" else look_flat(path, dtype)
+            for path in paths
+        ]
         self._join = join_files
         self.total = sum(file.part.size for file in self._files)
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -74,29 +76,17 @@ class FileSource:
             yield Stream(parts, ends, row_length)
 
     def describe(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "path": file.part.name,
-                "bytes": file.bytes,
-                "modified": file.modified,
-                "tokens": file.part.size,
-                "dtype": str(file.part.dtype),
-            }
+        return [file.describe() for file in self._files]
+
+    def fingerprint(self) -> list[dict[str, Any]]:
+        files = [
+            {**file.fingerprint(), "row_length": file.row_length, "join_files": self._join}
             for file in self._files
         ]
+        return files if self._starts is None else [*files, array_fingerprint(self._starts)]
 
 
-@dataclass(frozen=True)
-class _File:
-    """A token file as it was when the source was made."""
-
-    part: Part
-    row_length: int | None
-    bytes: int
-    modified: float
-
-
-def _kind(numbered: tuple[int, _File]) -> tuple[np.dtype[Any], int | None, int | None]:
+def _kind(numbered: tuple[int, TokenFile]) -> tuple[np.dtype[Any], int | None, int | None]:
     number, file = numbered
     return file.part.dtype, file.row_length, number if file.row_length else None
 
@@ -117,43 +107,3 @@ def expand(pattern: PathLike) -> list[Path]:
     if not found:
         raise SourceNotFoundError(f"tokens: expected a glob that names files, got {text!r}: none")
     return [Path(path) for path in sorted(found, key=os.fsencode)]
-
-
-def _look(path: Path, dtype: DTypeLike | None) -> _File:
-    if not path.exists():
-        raise SourceNotFoundError(f"tokens: expected a file, got {str(path)!r}: no such file")
-    reader = _map_npy if path.suffix == ".npy" else _map_flat
-    array = reader(path, dtype)
-    row_length = array.shape[1] or None if array.ndim == 2 else None
-    part = Part(str(path), array.size, array.dtype, lambda: reader(path, dtype).reshape(-1))
-    status = path.stat()
-    return _File(part, row_length, status.st_size, status.st_mtime)
-
-
-def _map_npy(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
-    try:
-        mapped = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError) as error:
-        raise SourceError(f"tokens: expected a .npy array, got {str(path)!r}: {error}") from error
-    array = as_token_array(mapped, str(path))
-    if dtype is not None and token_dtype("dtype", dtype) != array.dtype:
-        raise SourceError(f"dtype: expected {array.dtype}, as {path} says, got {np.dtype(dtype)}")
-    return array
-
-
-def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
-    if dtype is None:
-        raise ArgumentError(
-            f"dtype: expected the token type of {path} (flat files do not say it), "
-            "such as 'uint16' or 'uint32', got None"
-        )
-    width = token_dtype("dtype", dtype).newbyteorder("<")
-    size = path.stat().st_size
-    if size % width.itemsize:
-        raise SourceError(
-            f"tokens: expected a size that is a multiple of {width.itemsize} bytes ({width.name}), "
-            f"got {size} bytes in {path}: truncated, or of another dtype"
-        )
-    if size == 0:  # which mmap refuses
-        return np.empty(0, width)
-    return np.memmap(path, dtype=width, mode="r")

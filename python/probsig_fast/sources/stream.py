@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,13 +23,16 @@ class Part:
         size: tokens.
         dtype: their type.
         open: gives them as a 1-D array. A file is mapped by each call and unmapped with the last
-            array over it, so that few files are open however many there are.
+            array over it, so that few files are open however many there are. A partial of a
+            module's function, not a lambda: parts are sent to other processes.
+        first: the place of the first token in what `name` names; for errors.
     """
 
     name: str
     size: int
     dtype: np.dtype[Any]
     open: Callable[[], NDArray[Any]]
+    first: int = 0
 
     def tokens(self) -> NDArray[Any]:
         """The tokens, still as they were when the source was made.
@@ -44,9 +48,26 @@ class Part:
             )
         return tokens
 
+    def between(self, begin: int, end: int) -> Part:
+        """Its tokens [begin, end); of an array, these alone (and not the rest) when pickled."""
+        if (begin, end) == (0, self.size):
+            return self
+        opened: Callable[[], NDArray[Any]] = partial(_between, self, begin, end)
+        if isinstance(self.open, partial) and self.open.func is _given:
+            opened = partial(_given, self.tokens()[begin:end])
+        return Part(self.name, end - begin, self.dtype, opened, self.first + begin)
+
     @classmethod
-    def of_array(cls, name: str, tokens: NDArray[Any]) -> Part:
-        return cls(name, tokens.size, tokens.dtype, lambda: tokens)
+    def of_array(cls, name: str, tokens: NDArray[Any], first: int = 0) -> Part:
+        return cls(name, tokens.size, tokens.dtype, partial(_given, tokens), first)
+
+
+def _given(tokens: NDArray[Any]) -> NDArray[Any]:
+    return tokens
+
+
+def _between(part: Part, begin: int, end: int) -> NDArray[Any]:
+    return part.tokens()[begin:end]
 
 
 @dataclass(frozen=True)
@@ -60,12 +81,14 @@ class Stream:
         row_length: a sequence starts at each multiple of it; None for no rows.
         first_sequence: where `starts` closes sequences that the user numbers, the number of the
             first, so that an error can name the sequence.
+        left_out: tokens of that first sequence that lie before the stream.
     """
 
     parts: tuple[Part, ...]
     starts: NDArray[np.int64] | None = None
     row_length: int | None = None
     first_sequence: int | None = None
+    left_out: int = 0
     _ends: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -105,11 +128,40 @@ class Stream:
         """The part (or numbered sequence) that holds `position`, and the position within it."""
         if self.first_sequence is not None and self.starts is not None:
             index = int(np.searchsorted(self.starts, position, side="right"))
-            before = int(self.starts[index - 1]) if index else 0
+            before = int(self.starts[index - 1]) if index else -self.left_out
             return f"sequence {self.first_sequence + index}", position - before
         index = int(np.searchsorted(self._ends, position, side="right"))
         before = int(self._ends[index - 1]) if index else 0
-        return self.parts[index].name, position - before
+        part = self.parts[index]
+        return part.name, part.first + position - before
+
+    def between(self, begin: int, end: int) -> Stream:
+        """Tokens [begin, end) as a stream of their own, with the boundaries among them.
+
+        Its first token starts a sequence of the new stream, as each stream's does, even where
+        `begin` lies inside one of this stream. Nothing is read; pickled, it takes along the parts
+        that it needs and no more.
+
+        Raises:
+            ValueError: not 0 <= begin <= end <= len(self).
+        """
+        if not 0 <= begin <= end <= len(self):
+            raise ValueError(f"expected a range within {len(self)} tokens, got [{begin}, {end})")
+        parts = tuple(part.between(low, high) for part, low, high in self._within(begin, end))
+        row_length, starts = self.row_length, []
+        if row_length and begin % row_length:
+            first = -(-begin // row_length) * row_length
+            starts.append(np.arange(first, end, row_length, dtype=np.int64) - begin)
+            row_length = None
+        number, left_out = self.first_sequence, 0
+        if self.starts is not None:
+            low, high = np.searchsorted(self.starts, [begin, end], side="right")
+            starts.append(self.starts[low:high] - begin)
+            if number is not None:
+                number += int(low)
+                left_out = begin - int(self.starts[low - 1]) if low else begin + self.left_out
+        found = np.unique(np.concatenate(starts)) if len(starts) == 2 else next(iter(starts), None)
+        return Stream(parts, found, row_length, number, left_out)
 
     def starts_within(self, begin: int, end: int) -> NDArray[np.int64]:
         """The source's sequence starts p with begin <= p < end, sorted."""
@@ -163,11 +215,20 @@ class Source(Protocol):
     def total(self) -> int | None:
         """Tokens in all, where that is known before reading; for the progress bar only."""
 
+    @property
+    def inputs_only(self) -> bool:
+        """Whether the last token of each row is only ever the second of a pair: it was predicted
+        and never read, so it is left out of unigrams."""
+
     def streams(self) -> Iterator[Stream]:
         """The streams in order; a sequence never reaches from one into the next."""
 
     def describe(self) -> list[dict[str, Any]]:
         """Provenance: one entry a file or array (path, tokens, dtype, ...)."""
+
+    def fingerprint(self) -> list[dict[str, Any]] | None:
+        """JSON values that tell these tokens from others, with all settings that change them;
+        None where that cannot be told, as for an iterable. See `fingerprint.py`."""
 
 
 def join(streams: Iterator[Stream]) -> Stream:

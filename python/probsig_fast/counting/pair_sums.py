@@ -1,0 +1,157 @@
+"""The sum of all chunks' pairs: in memory, and in runs on disk where that fills up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..accumulator import Accumulator, add_blocks
+from ..budget import size_text
+from ..csr import Csr, Entries
+from ..errors import MemoryLimitError
+from ..kernels.contract import Block, Kernels
+from ..pool import WorkerPool
+from ..relations import Next, Relation
+from ..runs import Run, RunWriter, merged_pieces, merged_rows
+from ..table import Table, table_of
+from .checkpoints import Checkpoints
+from .job import Job
+from .plan import Scanned
+from .result import table_in_files
+
+#: As what the sum is saved.
+GROUP = "pairs"
+#: The share of the memory that the sum may take; the rest is for chunks, and for what the sum and
+#: its parts take together while it is written. Other directions are made of the whole sum.
+_SHARE, _SHARE_DIRECTED = 0.4, 0.12
+#: The first run is the largest; the others are merged into one where they are so many, and all
+#: where the others are as large as the first. So what is on disk is never more than three times
+#: the result and what memory holds, and an entry is written a few times only.
+_MOST_RUNS = 16
+
+
+class PairSums:
+    """A running sum: blocks added up here, or in a backend that keeps a sum itself, of which blocks
+    come where its memory is full.
+
+    Args:
+        memory: bytes that the count may take.
+        kept: where runs are saved.
+    """
+
+    def __init__(self, job: Job, pool: WorkerPool, memory: int, kept: Checkpoints) -> None:
+        self._job, self._pool, self._kept = job, pool, kept
+        self._weights = np.array(job.relation.weights, np.int64)
+        self._given = memory
+        is_forward = job.relation.direction == "forward"
+        self._most = memory * (_SHARE if is_forward else _SHARE_DIRECTED)
+        self._runs = kept.runs(GROUP)
+        self._begin()
+
+    def _begin(self) -> None:
+        job = self._job
+        self._running = job.kernels.running_pairs(job.vocab_size, self._weights, job.source.total)
+        self._accumulator = Accumulator(job.vocab_size, job.kernels, self._pool)
+        self._is_empty = True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for `save`."""
+        return self._accumulator.nbytes > self._most
+
+    def count(self, scanned: Scanned) -> list[Block]:
+        """In any thread: the blocks that the caller is to add."""
+        chunk, cancel = scanned.chunk, self._pool.cancel
+        if self._running is not None:
+            return self._running.add(chunk, cancel)
+        if isinstance(self._job.relation, Next):
+            return [self._job.kernels.next_pairs(chunk, cancel)]
+        return [self._job.kernels.window_pairs(chunk, self._weights, cancel)]
+
+    def add(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            self._accumulator.add(block)
+            self._is_empty = False
+
+    def check_saving(self, tokens: int) -> None:
+        """Raises MemoryLimitError: there is no folder to save to."""
+        if self._kept.work is None:
+            raise MemoryLimitError(
+                f"memory: expected room for the counts, got {size_text(self._given)}: after "
+                f"{tokens:,} tokens they took {size_text(self._accumulator.nbytes)} of the "
+                f"{size_text(int(self._most))} that are for them; give work_dir= to keep them in "
+                "files, or more memory="
+            )
+
+    def save(self) -> list[Run]:
+        """All sums so far as runs in files, which nobody has committed yet."""
+        writer = self._writer()
+        for piece in self._pieces():
+            writer.append(piece)
+        self._begin()
+        self._runs = self._merged([*self._runs, writer.finished()])
+        return self._runs
+
+    def table(self, folder: Path | None) -> Table:
+        """The sum, in memory or in files of a folder; empty afterwards."""
+        columns, kernels = self._job.vocab_size, self._job.kernels
+        if folder is None:
+            return table_of(self._summed(), kernels)
+        parts: list[Entries] = [*(run.entries for run in self._runs), self._summed()]
+        return table_in_files(
+            folder, merged_pieces(parts, columns, kernels, self._pool), columns, False
+        )
+
+    def _writer(self) -> RunWriter:
+        return self._kept.writer(self._job.vocab_size, False)
+
+    def _pieces(self) -> Iterator[Csr]:
+        """What is in memory, some rows at a time, where that spares memory."""
+        if self._running is not None or self._job.relation.direction != "forward":
+            yield self._summed()
+            return
+        columns = self._job.vocab_size
+        for block in self._accumulator.drained():
+            yield Csr(block.indptr, block.indices, block.data, columns)
+
+    def _summed(self) -> Csr:
+        """What is in memory; that is empty afterwards."""
+        job = self._job
+        block = _directed(self._block(), job.relation, job.kernels, self._pool)
+        return Csr(block.indptr, block.indices, block.data, job.vocab_size)
+
+    def _block(self) -> Block:
+        if self._running is not None:
+            blocks = self._running.take()
+            if self._is_empty and len(blocks) == 1:
+                return blocks[0]
+            self.add(blocks)
+        return self._accumulator.result()
+
+    def _merged(self, runs: list[Run]) -> list[Run]:
+        """As few runs as the rules above want."""
+        first, *others = runs
+        size = sum(run.nbytes for run in others)
+        if others and size >= first.nbytes:
+            return [self._one(runs)]
+        return [first, self._one(others)] if len(others) >= _MOST_RUNS else runs
+
+    def _one(self, runs: list[Run]) -> Run:
+        parts = [run.entries for run in runs]
+        columns, writer = self._job.vocab_size, self._writer()
+        for block in merged_rows(parts, columns, self._job.kernels, self._pool):
+            writer.append(Csr(block.indptr, block.indices, block.data, columns))
+        return writer.finished()
+
+
+def _directed(block: Block, relation: Relation, kernels: Kernels, pool: WorkerPool) -> Block:
+    """Kernels count forward; the other directions are made of the sum, once."""
+    if relation.direction == "forward":
+        return block
+    columns = block.indptr.size - 1
+    backward = Csr(block.indptr, block.indices, block.data, columns).transposed().block()
+    if relation.direction == "backward":
+        return backward
+    return add_blocks([block, backward], columns, kernels, pool)
