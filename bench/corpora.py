@@ -34,6 +34,15 @@ def load(limit: int | None = None) -> Corpus:
     return Corpus(Path(path).name, tokens, vocab_size, eos=0)
 
 
+def mapped() -> Corpus | None:
+    """The whole file named by PROBSIG_BENCH_TOKENS, mapped rather than read; None without it."""
+    path = os.environ.get("PROBSIG_BENCH_TOKENS")
+    if path is None:
+        return None
+    vocab_size = int(os.environ.get("PROBSIG_BENCH_VOCAB", "50304"))
+    return Corpus(Path(path).name, np.memmap(path, "<u2", mode="r"), vocab_size, eos=0)
+
+
 def zipfian(size: int, vocab_size: int = 50_304, seed: int = 0) -> Corpus:
     """Tokens of frequency 1 / (rank + 2.7), each repeating one of the 50 before it one time in
     two: skewed and bursty as text is, though with more distinct pairs than text has."""

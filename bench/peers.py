@@ -32,6 +32,28 @@ def scipy_same_sequence(incidence: scipy.sparse.csr_array) -> scipy.sparse.csr_a
     return (incidence.T @ incidence).tocsr()
 
 
+def scipy_sum(matrices: list[scipy.sparse.csr_array]) -> scipy.sparse.csr_array:
+    """The sum of sparse matrices, two at a time, as its `+` has it."""
+    return sum(matrices[1:], start=matrices[0])
+
+
+def numpy_sum(blocks: list[Any], columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sum of CSR blocks by one sort of the keys row * columns + column of all: sorted keys and
+    their sums. The keys are built here."""
+    keys = np.concatenate(
+        [
+            np.repeat(np.arange(block.indptr.size - 1) * columns, np.diff(block.indptr))
+            + block.indices
+            for block in blocks
+        ]
+    )
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    values = np.concatenate([block.data for block in blocks])[order]
+    return keys[starts], np.add.reduceat(values, starts)
+
+
 def dense_cosine_tiles(
     embeddings: list[Any], signature: scipy.sparse.csr_array, tiles: list[Any]
 ) -> Any:

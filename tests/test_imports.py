@@ -36,7 +36,7 @@ ORDER = [
     *("boundaries", "relations", "kernels", "csr", "accumulator", "files"),
     *("work_dir", "row_range", "row_files", "signature", "conditionals", "table"),
     *("counts_file", "counts_folder", "runs", "third_order", "merging", "parquet"),
-    *("relation_table", "counts", "labelled", "counting", "distributed", "alignment"),
+    *("relation_table", "counts", "steps", "labelled", "counting", "distributed", "alignment"),
     *("experiments", "plots", "report", "demo", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.

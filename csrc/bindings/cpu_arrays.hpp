@@ -11,12 +11,17 @@
 
 namespace probsig {
 
-// Indices are left to the kernel to check.
+// Counts of 32 or 64 bits. Indices are left to the kernel to check.
 inline BlockView as_block(const py::array& indptr, const py::array& indices,
                           const py::array& data) {
   BlockView block{as_span<std::int64_t>(indptr, "indptr"),
-                  as_span<std::int32_t>(indices, "indices"), as_span<std::int64_t>(data, "data")};
-  check_rows(block.indptr, block.indices.size, block.data.size);
+                  as_span<std::int32_t>(indices, "indices"), {}, {}};
+  if (py::isinstance<py::array_t<std::int32_t>>(data)) {
+    block.narrow_data = as_span<std::int32_t>(data, "data");
+  } else {
+    block.data = as_span<std::int64_t>(data, "data");
+  }
+  check_rows(block.indptr, block.indices.size, block.data.size + block.narrow_data.size);
   return block;
 }
 

@@ -26,11 +26,13 @@ struct Chunk {
   Span<std::int64_t> histogram;
 };
 
-// A CSR block: indices sorted within a row.
+// A CSR block: indices sorted within a row. Its counts are of one of two widths, and the other
+// span is empty.
 struct BlockView {
   Span<std::int64_t> indptr;
   Span<std::int32_t> indices;
   Span<std::int64_t> data;
+  Span<std::int32_t> narrow_data;
 };
 
 // A stretch [begin, end) of an array of ids.
@@ -43,7 +45,13 @@ struct Bounds {
 class CancelFlag {
  public:
   explicit CancelFlag(const std::uint8_t* flag) : flag_(flag) {}
-  bool set() const { return *static_cast<const volatile std::uint8_t*>(flag_) != 0; }
+  bool set() const {
+#if defined(__GNUC__) || defined(__clang__)
+    return __atomic_load_n(flag_, __ATOMIC_RELAXED) != 0;
+#else
+    return *static_cast<const volatile std::uint8_t*>(flag_) != 0;
+#endif
+  }
 
  private:
   const std::uint8_t* flag_;

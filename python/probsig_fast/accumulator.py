@@ -60,7 +60,7 @@ class Accumulator:
         self._merge()
         sums = [blocks[0] for blocks in self._ranges if blocks]
         self._ranges = []  # so that `_stack` holds the only references
-        return _stack(sums) if sums else empty_block(self._columns)
+        return _stack(sums, self._pool) if sums else empty_block(self._columns)
 
     def drained(self) -> Iterator[Block]:
         """The sum, row range by row range; the accumulator is empty afterwards."""
@@ -96,7 +96,8 @@ def add_blocks(blocks: list[Block], columns: int, kernels: Kernels, pool: Worker
     """
     cuts = _row_cuts(blocks, pool)
     pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
-    return _stack(list(pool.map(lambda parts: merged(list(parts), columns, kernels), pieces)))
+    parts = list(pool.map(lambda each: merged(list(each), columns, kernels), pieces))
+    return _stack(parts, pool)
 
 
 def merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
@@ -127,7 +128,7 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
     return pieces
 
 
-def _stack(parts: list[Block]) -> Block:
+def _stack(parts: list[Block], pool: WorkerPool) -> Block:
     """Row ranges one below the other; empties the list, to free each part once it is copied."""
     if len(parts) == 1:
         return parts[0]
@@ -136,9 +137,15 @@ def _stack(parts: list[Block]) -> Block:
     indptr = np.empty(rows[-1] + 1, np.int64)
     indices, data = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
     indptr[-1] = offsets[-1]
-    for index in range(len(parts) - 1, -1, -1):
-        part = parts.pop()
+    waiting = dict(enumerate(parts))
+    parts.clear()
+
+    def copy(index: int) -> None:
+        part = waiting.pop(index)
         entries = slice(offsets[index], offsets[index + 1])
         indptr[rows[index] : rows[index + 1]] = part.indptr[:-1] + offsets[index]
         indices[entries], data[entries] = part.indices, part.data
+
+    for _ in pool.map(copy, range(len(waiting))):  # much of it is new pages: several threads help
+        pass
     return Block(indptr, indices, data)

@@ -220,36 +220,31 @@ class Counts(RelationTable):
         return Counts.merge([self, other])
 
     @classmethod
-    def merge(cls, counts: Sequence[Counts], backend: str | None = None) -> Counts:
+    def merge(
+        cls,
+        counts: Sequence[Counts],
+        backend: str | None = None,
+        folder: str | Path | None = None,
+    ) -> Counts:
         """The sum of several counts at once, in any order: that of shards of one corpus.
 
         O(sum of nnz), on all processors.
 
+        Args:
+            folder: a new or empty one, to which the sum is saved as it is made: then a few row
+                ranges are in memory at a time, however large the counts are.
+
         Raises:
-            ArgumentError: no counts.
+            ArgumentError: no counts; a folder that holds something.
             MergeError: relation, vocabulary, boundary rules or scale differ.
             CountOverflowError: a sum past 2^63 - 1.
             CountsFileError: entries that contradict their marginals (a damaged file).
         """
         counts = list(counts)
         check_mergeable(counts, cls)
-        kernels = choose(backend).load()
-        labels = [each.label_count for each in counts if each.label_count is not None]
-        table = merge_tables(counts, kernels)
-        return cls(
-            entries=table.entries,
-            row_sum=table.row_sum,
-            column_sum=table.column_sum,
-            is_triangle=table.is_triangle,
-            relation=counts[0].relation,
-            boundaries=counts[0].boundaries,
-            unigram=sums.exact_sum([each.unigram for each in counts]),
-            n_sequences=sum(each.n_sequences for each in counts),
-            label_count=sums.exact_sum(labels) if labels else None,
-            third=merge_third_order([each.third for each in counts], kernels),
-            provenance=merge_provenance([each.provenance for each in counts]),
-            token_strings=next((c.token_strings for c in counts if c.token_strings), None),
-        )
+        if folder is not None:
+            return counts_folder.written_to(folder, lambda path: cls._sum(counts, backend, path))
+        return cls._sum(counts, backend)
 
     def save(self, path: str | Path) -> Path:
         """Write one `.safetensors` file, and the provenance beside it as `.json`; at a path without
@@ -303,6 +298,28 @@ class Counts(RelationTable):
         return counts
 
     # Inside
+
+    @classmethod
+    def _sum(
+        cls, counts: Sequence[Counts], backend: str | None, folder: Path | None = None
+    ) -> Counts:
+        kernels = choose(backend).load()
+        labels = [each.label_count for each in counts if each.label_count is not None]
+        table = merge_tables(counts, kernels, folder)
+        return cls(
+            entries=table.entries,
+            row_sum=table.row_sum,
+            column_sum=table.column_sum,
+            is_triangle=table.is_triangle,
+            relation=counts[0].relation,
+            boundaries=counts[0].boundaries,
+            unigram=sums.exact_sum([each.unigram for each in counts]),
+            n_sequences=sum(each.n_sequences for each in counts),
+            label_count=sums.exact_sum(labels) if labels else None,
+            third=merge_third_order([each.third for each in counts], kernels),
+            provenance=merge_provenance([each.provenance for each in counts]),
+            token_strings=next((c.token_strings for c in counts if c.token_strings), None),
+        )
 
     @classmethod
     def _loaded(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,13 @@ from .row_range import Digest, digest_of
 from .table import Table
 
 INDEX = "index.safetensors"
+
+
+class Saved(Protocol):
+    def save(self, path: str | Path) -> Path: ...
+
+
+Kept = TypeVar("Kept", bound=Saved)
 
 
 def is_folder(path: Path, entries: Entries) -> bool:
@@ -54,6 +61,24 @@ def write(
         (folder / INDEX).unlink(missing_ok=True)  # there already, if only its provenance failed
         written.remove()
         raise
+
+
+def written_to(path: str | Path, make: Callable[[Path], Kept]) -> Kept:
+    """Counts that `make` keeps in files of a folder, saved there; the folder is empty again where
+    that fails.
+
+    Raises:
+        ArgumentError: it holds something already, or cannot be made.
+    """
+    folder = new_folder("folder", path)
+    try:
+        counts = make(folder)
+        counts.save(folder)
+    except BaseException:
+        for each in folder.glob("*.safetensors"):
+            each.unlink(missing_ok=True)
+        raise
+    return counts
 
 
 def read(

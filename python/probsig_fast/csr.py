@@ -160,6 +160,10 @@ class Csr:
         """What kernels take."""
         return Block(self.indptr, self.indices, self.stored.astype(np.int64, copy=False))
 
+    def kept_block(self) -> Block:
+        """What merging kernels take: counts in 32 bits where they are kept so."""
+        return Block(self.indptr, self.indices, self.stored)  # type: ignore[arg-type]
+
     def transposed(self) -> Csr:
         """The same entries by columns. O(nnz) time and memory."""
         by_column = scipy_csr(self).tocsc()

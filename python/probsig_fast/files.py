@@ -197,9 +197,9 @@ def _map(
     try:
         dtype = _DTYPES[entry["dtype"]]
         (elements,) = entry["shape"]
-        if type(elements) is not int:
-            raise TypeError("a size that is no int")
         low, high = entry["data_offsets"]
+        if not all(type(each) is int for each in (elements, low, high)):
+            raise TypeError("sizes that are no ints")
         end = begin + elements * dtype.itemsize
         fits = elements >= 0 and (base + low, base + high) == (begin, end)
     except (KeyError, TypeError, ValueError) as error:

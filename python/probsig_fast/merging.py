@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .csr import Csr
 from .errors import ArgumentError, ArgumentTypeError, CountsFileError, MergeError
 from .kernels.contract import Kernels
 from .pool import WorkerPool, thread_count
+from .runs import merged_pieces, table_in_files
 from .table import Table, table_of
 from .third_order import ThirdOrder
 
@@ -41,19 +43,25 @@ def check_mergeable(counts: Sequence[Any], kind: type) -> None:
                 )
 
 
-def merge_tables(tables: Sequence[Table], kernels: Kernels) -> Table:
-    """The sum of tables of one shape. O(sum of nnz) time and memory, on all processors.
+def merge_tables(tables: Sequence[Table], kernels: Kernels, folder: Path | None = None) -> Table:
+    """The sum of tables of one shape, in memory or in files of a folder. O(sum of nnz) time, on
+    all processors, and memory; with a folder a few row ranges are in memory at a time.
 
     Raises:
         CountOverflowError: a sum past 2^63 - 1.
         CountsFileError: entries that contradict their marginals (a damaged file).
     """
-    columns = tables[0].shape[1]
-    blocks = [table.entries.csr().block() for table in tables]
+    columns, is_triangle = tables[0].shape[1], tables[0].is_triangle
     with WorkerPool(thread_count(None)) as pool:
-        block = add_blocks(blocks, columns, kernels, pool)
-    entries = Csr(block.indptr, block.indices, block.data, columns)
-    merged = table_of(entries, kernels, tables[0].is_triangle)
+        if folder is not None:
+            entries = [table.entries for table in tables]
+            pieces = merged_pieces(entries, columns, kernels, pool)
+            merged = table_in_files(folder, pieces, columns, is_triangle)
+        else:
+            blocks = [table.entries.csr().kept_block() for table in tables]
+            block = add_blocks(blocks, columns, kernels, pool)
+            csr = Csr(block.indptr, block.indices, block.data, columns)
+            merged = table_of(csr, kernels, is_triangle)
     for name in ("row_sum", "column_sum"):
         expected = sums.exact_sum([getattr(each, name) for each in tables])
         if not np.array_equal(getattr(merged, name), expected):

@@ -6,8 +6,9 @@ row range, so that only a few ranges are in memory however large the runs are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 from .row_files import RowFiles, RowWriter
 from .row_range import Digest
-from .table import PieceSums
+from .table import Marginals, PieceSums, Table
 from .work_dir import WorkDir
 
 KIND = "run"
@@ -125,9 +126,23 @@ def merged_pieces(
     return pool.map(work, _ranges(parts))
 
 
+def table_in_files(
+    folder: Path, pieces: Iterable[tuple[Block, PieceSums]], columns: int, is_triangle: bool
+) -> Table:
+    """A table whose rows come in order, some at a time, in files of a folder: always the same
+    files, whatever the pieces."""
+    marginals, writer = Marginals(columns), RowWriter(folder, columns, is_triangle)
+    for block, sums in pieces:
+        marginals.add(sums)
+        writer.append(Csr(block.indptr, block.indices, block.data, columns))
+    return marginals.table(writer.finished(), is_triangle)
+
+
 def _sum(parts: Sequence[Entries], rows: tuple[int, int], columns: int, kernels: Kernels) -> Block:
-    blocks = [part.between(*rows).block() for part in parts]
-    return blocks[0] if len(blocks) == 1 else merged(blocks, columns, kernels)
+    pieces = [part.between(*rows) for part in parts]
+    if len(pieces) == 1:
+        return pieces[0].block()
+    return merged([piece.kept_block() for piece in pieces], columns, kernels)
 
 
 def _ranges(parts: Sequence[Entries]) -> Iterator[tuple[int, int]]:

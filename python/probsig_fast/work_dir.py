@@ -124,6 +124,24 @@ class WorkDir:
                     path.unlink(missing_ok=True)
 
 
+def new_or_own(folder: Path, resume: bool, own: str) -> Path:
+    """A folder for several counts: new or empty; with `resume`, one that holds no more than such
+    counts' folders and the file `own`, too.
+
+    Raises:
+        WorkDirError: it holds something else, or cannot be made.
+    """
+    _make(folder)
+    foreign = [path for path in folder.iterdir() if path.name != own and not path.is_dir()]
+    if foreign or (any(folder.iterdir()) and not resume):
+        raise WorkDirError(
+            "work_dir: expected an empty folder, or a new one in an existing folder, got "
+            f"{str(folder)!r}, which holds {_first(folder)!r}"
+            f"{'' if foreign else '; resume=True goes on with what was interrupted there'}"
+        )
+    return folder
+
+
 def planned(folder: Path) -> dict[str, Any]:
     """The plan of the count that was started in a folder; empty if there is none.
 

@@ -41,6 +41,24 @@ def write_inputs(folder: Path) -> None:
     (folder / "texts.jsonl").write_text("[284, 1890]\n[284, 7]\n")
     (folder / "labels.txt").write_text("1\n0\n")
     write_strings(folder / "probsig-demo")
+    write_pile(folder)
+
+
+def write_pile(folder: Path) -> None:
+    """Raw text, its tokenizer, and five of Pythia's batches."""
+    zstandard = pytest.importorskip("zstandard")
+    write_tokenizer(folder, "20B_tokenizer.json")
+    lines = [
+        json.dumps({"text": "\n New", "meta": {"pile_set_name": subset}})
+        for subset in ("Github", "ArXiv", "FreeLaw")
+    ]
+    compressed = zstandard.ZstdCompressor().compress("\n".join(lines).encode())
+    (folder / "00.jsonl.zst").write_bytes(compressed)
+    (folder / "pythia-pile").mkdir()
+    data = bytes(5 * 1024 * 2049 * 2)
+    for shard, begin, end in ((0, 0, 7_001), (1, 7_001, len(data))):
+        name = f"document-{shard:05}-of-00001.bin"
+        (folder / "pythia-pile" / name).write_bytes(data[begin:end])
 
 
 def write_strings(folder: Path) -> None:
@@ -60,11 +78,11 @@ def write_model(folder: Path) -> None:
         save_file(model, path / "model.safetensors")
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, name: str = "tokenizer.json") -> None:
     tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {"\n": 0, " New": 1}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="\n"))
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / name))
 
 
 def run_examples(probsig: Any, command: Any) -> None:
@@ -110,4 +128,6 @@ def test_merge(probsig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for shard in (0, 1):
         arguments = ("rows.npy", "--vocab-size", 50, "--out", f"shard-{shard}.safetensors")
         assert probsig("count", *arguments).code == 0
+    steps = ("--vocab-size", 50_304, "--at-steps", 0, 1, 2, 4, "--out", "pythia-steps")
+    assert probsig("count", "pythia-pile", *steps).code == 0
     run_examples(probsig, merge)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import any_counts, output, relation_options
+from . import any_counts, at_steps, output, relation_options, scheduler, source_options
 
 if TYPE_CHECKING:
     from ..counts import Counts
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 NAME = "count"
 SUMMARY = "count token pairs in files of token ids"
 DESCRIPTION = """\
-Count, in files of token ids: next-token pairs, weighted pairs within a window, tokens in the prefix
+Count, in a tokenised corpus: next-token pairs, weighted pairs within a window, tokens in the prefix
 of a token, or tokens in one sequence (--relation). Files are flat binary (raw little-endian
-integers, --dtype says which) or .npy arrays (the rows of a 2-D one are sequences). Nothing is
-counted across a boundary: the end of a file, --eos, an ignored id, or --sequence-length. The counts
-are exact, and the same for every backend and number of threads.
+integers, --dtype says which), .npy, Megatron/GPT-NeoX (.idx beside .bin), Pythia's shards,
+datatrove, dolma, Parquet, Hugging Face datasets on disk, or text with --tokenizer. Nothing is
+counted across a boundary: the end of a file, document or row, --eos, an ignored id, or
+--sequence-length. The counts are exact, and the same for every backend and number of threads.
 """
 EPILOG = """\
 examples:
@@ -32,6 +33,9 @@ examples:
       --length 16 --focus 284 1890 --out docs.prefix.safetensors
   probsig count docs.u16.bin --dtype uint16 --vocab-size 49152 --sequence-length 2048 \\
       --relation same-sequence --memory 4GB --out docs-sets
+  probsig count '*.jsonl.zst' --tokenizer 20B_tokenizer.json --subset Github ArXiv \\
+      --out code.next.safetensors
+  probsig count pythia-pile --vocab-size 50304 --at-steps 0 1 2 4 --out pythia-steps
 
 --out FILE.safetensors is one file. --out FOLDER, a name without a suffix, is a folder of row
 ranges, for counts of any size: what passes a part of --memory is written there as it is made. Every
@@ -45,11 +49,11 @@ same folder and the same arguments, and ends in the same bytes. It loses the wor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tokens", nargs="+", metavar="TOKENS", help="token files or quoted globs")
+    parser.add_argument(
+        "tokens", nargs="+", metavar="TOKENS", help="files, quoted globs, folders or addresses"
+    )
     output.add_output(parser, "the counts file, *.safetensors, or a folder: see below")
-    source = parser.add_argument_group("what the files hold")
-    source.add_argument("--vocab-size", type=int, metavar="V", help="ids are 0..V-1; required")
-    source.add_argument("--dtype", help="token type of flat files, such as uint16 or uint32")
+    source_options.add_arguments(parser)
     relation_options.add_arguments(parser)
     boundaries = parser.add_argument_group("where sequences end")
     boundaries.add_argument("--eos", type=int, metavar="ID", help="this id closes its sequence")
@@ -93,6 +97,8 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
     output.add_backend(running)
     output.add_threads(running)
+    at_steps.add_arguments(running)
+    scheduler.add_arguments(running)
     running.add_argument(
         "--chunk-tokens", type=int, metavar="N", help="tokens a thread takes at a time"
     )
@@ -115,40 +121,45 @@ def run(arguments: argparse.Namespace) -> None:
             )
     if not (folder and arguments.resume):
         output.check_output(arguments.out, arguments.force)
-    from ..counting import count
-
-    counts = count(
-        arguments.tokens,
-        relation,
-        vocab_size=arguments.vocab_size,
-        eos=arguments.eos,
-        count_eos=not arguments.no_count_eos,
-        ignore_ids=arguments.ignore_ids,
-        sequence_length=arguments.sequence_length,
-        join_files=arguments.join_files,
-        dtype=arguments.dtype,
-        backend=arguments.backend,
-        threads=arguments.threads,
-        chunk_tokens=arguments.chunk_tokens,
-        memory=arguments.memory,
-        work_dir=work_dir,
-        resume=arguments.resume,
-        checkpoint_seconds=arguments.checkpoint_seconds,
-        focus=arguments.focus,
-        progress=arguments.progress,
-    )
+    source = source_options.source_of(arguments)
+    common = _common(arguments)
+    if at_steps.is_asked_for(arguments):
+        at_steps.run(arguments, source, relation, common)
+        return
+    with scheduler.counter(arguments.scheduler) as count:
+        counts = count(source, relation, work_dir=work_dir, focus=arguments.focus, **common)
     if not folder:
         counts.save(arguments.out)
-    output.warn_of_repeats(source["path"] for source in counts.provenance["sources"])
+    described = counts.provenance["sources"]
+    output.warn_of_repeats(each["path"] for each in described if "path" in each)
     if arguments.json:
-        output.print_json(_fields(counts, arguments.out))
-    else:
-        output.print_fields([*_lines(counts, arguments.out), *_left(arguments.work_dir)])
+        output.print_json({**_fields(counts, arguments.out), **source_options.fields(source)})
+        return
+    told = [*source_options.lines(source), *_lines(counts, arguments.out)]
+    output.print_fields([*told, *_left(arguments.work_dir)])
+
+
+def _common(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of every way to count."""
+    return {
+        "vocab_size": arguments.vocab_size,
+        "eos": arguments.eos,
+        "count_eos": not arguments.no_count_eos,
+        "ignore_ids": arguments.ignore_ids,
+        "sequence_length": arguments.sequence_length,
+        "backend": arguments.backend,
+        "threads": arguments.threads,
+        "chunk_tokens": arguments.chunk_tokens,
+        "memory": arguments.memory,
+        "resume": arguments.resume,
+        "checkpoint_seconds": arguments.checkpoint_seconds,
+        "progress": arguments.progress,
+    }
 
 
 def _fields(counts: Counts, path: Path) -> dict[str, Any]:
     seconds = counts.provenance["seconds"]
-    tokens_read = sum(source["tokens"] for source in counts.provenance["sources"])
+    tokens_read = counts.provenance["tokens_read"]
     return {
         "relation": counts.relation.to_dict(),
         "backend": counts.provenance["backend"],

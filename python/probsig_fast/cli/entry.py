@@ -10,13 +10,25 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from ..errors import EosNeverOccursWarning, ProbsigError
-from . import align, count, count_labelled, demo, info, merge, output, reproduce, top, track
+from . import (
+    align,
+    count,
+    count_labelled,
+    demo,
+    info,
+    merge,
+    output,
+    reproduce,
+    tokenize,
+    top,
+    track,
+)
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: What a shell reports of a program whose reader went away (128 + SIGPIPE).
 READER_GONE = 141
 
-COMMANDS = (count, count_labelled, merge, top, align, track, info, demo, reproduce)
+COMMANDS = (count, tokenize, count_labelled, merge, top, align, track, info, demo, reproduce)
 
 EPILOG = """\
 examples:

@@ -35,6 +35,9 @@ EXTRAS = {
     "gguf": ("gguf",),
     "experiments": ("transformers",),
     "parquet": ("pyarrow",),
+    "remote": ("fsspec",),
+    "datasets": ("datasets",),
+    "dask": ("distributed",),
 }
 
 

@@ -26,6 +26,7 @@ EPILOG = """\
 examples:
   probsig merge shard-0.safetensors shard-1.safetensors --out whole.safetensors
   probsig merge shard-*.safetensors --out whole.safetensors --force
+  probsig merge pythia-steps --as-of 4 --out step4.safetensors
 """
 
 
@@ -34,18 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files", nargs="+", type=Path, metavar="FILE", help="counts files, or folders of counts"
     )
     output.add_output(parser, "a *.safetensors file; a folder, too, for counts of a relation")
+    parser.add_argument(
+        "--as-of",
+        type=int,
+        metavar="STEP",
+        help="of one folder that `probsig count --at-steps` wrote: what was counted before STEP",
+    )
     output.add_backend(parser)
     output.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.as_of is not None:
+        arguments.files = _deltas(arguments)
     labelled = _all_labelled(arguments.files)
     check = output.check_file if labelled else output.check_output
     check(arguments.out, arguments.force)
     output.warn_of_repeats(arguments.files)
     started = time.perf_counter()
-    counts = _sum(arguments.files, labelled, arguments.backend)
-    counts.save(arguments.out)
+    folder = arguments.out if output.is_folder(arguments.out) else None
+    counts = _sum(arguments.files, labelled, arguments.backend, folder)
+    if folder is None:
+        counts.save(arguments.out)
     seconds = time.perf_counter() - started
     if arguments.json:
         output.print_json(
@@ -68,6 +79,17 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
+def _deltas(arguments: argparse.Namespace) -> list[Path]:
+    """The folders that add up to the counts as of a step."""
+    from ..steps import CountSteps, delta_name
+
+    if len(arguments.files) != 1:
+        arguments.parser.error("--as-of goes with one folder of `probsig count --at-steps`")
+    (folder,) = arguments.files
+    steps = CountSteps.load(folder)
+    return [folder / delta_name(index) for index in range(steps.index_of(arguments.as_of) + 1)]
+
+
 def _all_labelled(files: list[Path]) -> bool:
     """Whether these are labelled counts, or else counts of a relation.
 
@@ -84,7 +106,7 @@ def _all_labelled(files: list[Path]) -> bool:
     return labelled[0]
 
 
-def _sum(files: list[Path], labelled: bool, backend: str | None) -> AnyCounts:
+def _sum(files: list[Path], labelled: bool, backend: str | None, folder: Path | None) -> AnyCounts:
     from ..counts import Counts
     from ..labelled import LabelledCounts
 
@@ -92,7 +114,7 @@ def _sum(files: list[Path], labelled: bool, backend: str | None) -> AnyCounts:
         return LabelledCounts.merge(
             [LabelledCounts.load(path, verify=True) for path in _bar(files)], backend
         )
-    return Counts.merge([Counts.load(path, verify=True) for path in _bar(files)], backend)
+    return Counts.merge([Counts.load(path, verify=True) for path in _bar(files)], backend, folder)
 
 
 def _bar(files: list[Path]) -> Iterable[Path]:

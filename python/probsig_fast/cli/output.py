@@ -143,10 +143,10 @@ def size_on_disk(path: Path) -> int:
 
 def show_written(path: Path) -> str:
     """A path and how large what it names is."""
-    return f"{path} ({_size(size_on_disk(path))})"
+    return f"{path} ({show_size(size_on_disk(path))})"
 
 
-def _size(size: float) -> str:
+def show_size(size: float) -> str:
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

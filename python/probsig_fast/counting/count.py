@@ -104,10 +104,10 @@ def count(
         EosNeverOccursWarning: no token is `eos`.
 
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
-    `threads x chunk_tokens x 4` bytes and, without a `work_dir`, about twice the result. For `Prefix`, O(tokens x length)
-    at most: one addition for each label and each different token before it. For `SameSequence`,
-    O(sum of the squares of the sizes of the sequences' sets) / 2. Chunks of `SameSequence` reach to
-    the end of their last sequence.
+    `threads x chunk_tokens x 4` bytes and, without a `work_dir`, about twice the result. For
+    `Prefix`, O(tokens x length) at most: one addition for each label and each different token
+    before it. For `SameSequence`, O(sum of the squares of the sizes of the sequences' sets) / 2;
+    its chunks reach to the end of their last sequence.
     """
     threads, budget = thread_count(threads), memory_budget(memory)
     folder = _checked_folder(work_dir, resume, checkpoint_seconds)
@@ -179,7 +179,7 @@ def _counted(
         job.boundaries,
         tally.counted,
         tally.n_sequences,
-        job.provenance(threads, time.perf_counter() - started),
+        job.provenance(threads, time.perf_counter() - started, tally.n_read),
         label_count=tally.unigram - tally.starts if isinstance(job.relation, Prefix) else None,
         third=third,
     )

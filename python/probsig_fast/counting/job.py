@@ -60,7 +60,7 @@ class Job:
                 "relation: expected Next(), Window(...), Prefix(...) or SameSequence(), "
                 f"got {relation!r}"
             )
-        vocab_size = _checked_vocab_size(source, vocab_size)
+        vocab_size = checked_vocab_size(source, vocab_size)
         if focus is not None and not isinstance(relation, Prefix):
             raise ArgumentError(f"focus: expected with Prefix(...) only, got {relation!r}")
         chosen = choose(backend, getattr(source, "device", None))
@@ -106,8 +106,12 @@ class Job:
             if len(stream):
                 yield from plan(stream, self.boundaries, self.chunk_tokens)
 
-    def provenance(self, threads: int, seconds: float) -> dict[str, Any]:
-        return {"sources": self.source.describe(), **how(self.backend, threads, seconds)}
+    def provenance(self, threads: int, seconds: float, tokens_read: int) -> dict[str, Any]:
+        return {
+            "sources": self.source.describe(),
+            "tokens_read": tokens_read,
+            **how(self.backend, threads, seconds),
+        }
 
 
 @dataclass
@@ -169,7 +173,7 @@ def how(backend: str, threads: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _checked_vocab_size(source: Source, vocab_size: int | None) -> int:
+def checked_vocab_size(source: Source, vocab_size: int | None) -> int:
     known = source.vocab_size
     if vocab_size is None:
         if known is None:

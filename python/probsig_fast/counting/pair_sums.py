@@ -14,12 +14,11 @@ from ..errors import MemoryLimitError
 from ..kernels.contract import Block, Kernels
 from ..pool import WorkerPool
 from ..relations import Next, Relation
-from ..runs import Run, RunWriter, merged_pieces, merged_rows
+from ..runs import Run, RunWriter, merged_pieces, merged_rows, table_in_files
 from ..table import Table, table_of
 from .checkpoints import Checkpoints
 from .job import Job
 from .plan import Scanned
-from .result import table_in_files
 
 #: As what the sum is saved.
 GROUP = "pairs"

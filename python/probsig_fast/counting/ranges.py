@@ -23,11 +23,10 @@ from ..csr import Csr
 from ..errors import MemoryLimitError
 from ..kernels.contract import Block, Kernels, Room, Spans
 from ..pool import WorkerPool
-from ..runs import Run
+from ..runs import Run, table_in_files
 from ..table import Marginals, PieceSums, Table
 from .checkpoints import Checkpoints
 from .joined_rows import JoinedRows
-from .result import table_in_files
 
 #: Bytes of an entry as the result keeps it while counts fit 32 bits.
 _JOINED_BYTES = 8

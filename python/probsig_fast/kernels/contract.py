@@ -40,7 +40,7 @@ class Block:
     Attributes:
         indptr: int64 [rows + 1].
         indices: int32 [nnz], column ids.
-        data: int64 [nnz], above 0.
+        data: int64 [nnz], above 0; what is merged may be int32.
     """
 
     indptr: NDArray[np.int64]
@@ -237,10 +237,12 @@ class Kernels(Protocol):
     def merge(self, blocks: list[Block], columns: int) -> Block:
         """The sum of blocks of as many rows and of `columns` columns; at least one block.
 
+        Their data may be int32, too. O(entries of all blocks).
+
         Raises:
             OverflowError: a sum past 2^63 - 1.
             IndexError: an index that is not from 0 to `columns` - 1.
-            ValueError: a count below 1.
+            ValueError: a count below 1, or indices that do not rise within a row.
         """
 
     def column_sums(

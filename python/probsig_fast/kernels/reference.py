@@ -118,11 +118,8 @@ def span_sums(
 
 def merge(blocks: list[Block], columns: int) -> Block:
     rows = blocks[0].indptr.size - 1
-    for block in blocks:
-        _check_entries(block.indices, block.data, columns)
-    row = [np.repeat(np.arange(rows), np.diff(block.indptr)) for block in blocks]
-    keys = [r * columns + block.indices for r, block in zip(row, blocks, strict=True)]
-    values = [block.data for block in blocks]
+    keys = [_checked_keys(block, columns) for block in blocks]
+    values = [block.data.astype(np.int64) for block in blocks]
     return _block(np.concatenate(keys), np.concatenate(values), rows, columns)
 
 
@@ -144,10 +141,22 @@ def _positions(
     return positions + np.arange(positions.size), np.repeat(ends, lengths)
 
 
-def _check_entries(indices: NDArray[np.int32], data: NDArray[np.int64], columns: int) -> None:
+def _checked_keys(block: Block, columns: int) -> NDArray[np.int64]:
+    """row * columns + column of each entry."""
+    indices, data = block.indices, block.data
     _check_indices(indices, columns)
     if data.size and data.min() < 1:
         raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
+    row = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
+    keys = row * columns + indices
+    falls = np.flatnonzero(np.diff(keys) <= 0)
+    if falls.size:
+        before, index = indices[falls[0] : falls[0] + 2]
+        raise ValueError(
+            "counts: expected column ids that rise within a row, "
+            f"got {index} after {before}: damaged"
+        )
+    return keys
 
 
 def gram_squares(

@@ -10,18 +10,29 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import ArgumentError, ArgumentTypeError
 from .arrays import ArraySource, SequencesSource
-from .flat import FileSource, expand
+from .datatrove import DatatroveSource
+from .dolma import DolmaSource
+from .flat import FileSource
+from .formats import FORMATS, format_of, open_paths
+from .megatron import MegatronSource
+from .pythia import PythiaSource
 from .stream import Part, Source, Stream
 from .token_dtype import MAX_VOCAB_SIZE, token_dtype
 
 __all__ = [
+    "FORMATS",
     "MAX_VOCAB_SIZE",
     "ArraySource",
+    "DatatroveSource",
+    "DolmaSource",
     "FileSource",
+    "MegatronSource",
     "Part",
+    "PythiaSource",
     "SequencesSource",
     "Source",
     "Stream",
+    "format_of",
     "open_source",
     "token_dtype",
 ]
@@ -33,9 +44,16 @@ def open_source(
     dtype: DTypeLike | None = None,
     offsets: ArrayLike | None = None,
     join_files: bool = False,
+    format: str | None = None,
 ) -> Source:
-    """A source over `tokens`: an array, a path, a glob, a list of paths, an iterable of sequences,
-    or a source already.
+    """A source over `tokens`: an array, a path, a glob, an address, a list of these, a data set of
+    Hugging Face, an iterable of sequences, or a source already.
+
+    Args:
+        dtype: the token type of files that do not say it, or of sequences that are no arrays.
+        offsets: see `ArraySource`.
+        join_files: see `FileSource`.
+        format: one of `FORMATS`, where the files' names do not tell it (see `format_of`).
 
     Raises:
         ArgumentTypeError: none of these; `dtype` that is not the array's.
@@ -43,18 +61,18 @@ def open_source(
         SourceError, SourceNotFoundError: see the sources.
     """
     if hasattr(tokens, "streams") and hasattr(tokens, "describe"):
-        _refuse("a source, which knows these itself", dtype=dtype, offsets=offsets)
+        _refuse("a source, which knows these itself", dtype=dtype, offsets=offsets, format=format)
         return cast(Source, tokens)
     if isinstance(tokens, (str, os.PathLike)):
-        return FileSource(expand(tokens), dtype, join_files, offsets)
+        return open_paths([tokens], dtype, offsets, join_files, format)
     if isinstance(tokens, (list, tuple)) and tokens and isinstance(tokens[0], (str, os.PathLike)):
         for item in tokens:
             if not isinstance(item, (str, os.PathLike)):
                 raise ArgumentTypeError(
                     f"tokens: expected paths throughout, got {type(item).__name__} {item!r}"
                 )
-        files = [file for item in tokens for file in expand(item)]
-        return FileSource(files, dtype, join_files, offsets)
+        return open_paths(tokens, dtype, offsets, join_files, format)
+    _refuse("tokens that are no files", format=format)
     if join_files:
         raise ArgumentError("join_files: expected False for tokens that are no files, got True")
     if hasattr(tokens, "__array__") or hasattr(tokens, "__dlpack_device__"):
@@ -69,6 +87,11 @@ def open_source(
             "tokens: expected an array or a list of sequences, got a flat list of ints: "
             "wrap it in numpy.array(...) for one stream, or in [...] for one sequence"
         )
+    if type(tokens).__module__.partition(".")[0] == "datasets":
+        _refuse("a data set, which knows these itself", dtype=dtype, offsets=offsets)
+        from .hugging_face import HuggingFaceSource
+
+        return HuggingFaceSource(tokens)
     if isinstance(tokens, Iterable) and not isinstance(tokens, (bytes, dict, set)):
         _refuse("an iterable of sequences", offsets=offsets)
         return SequencesSource(tokens, dtype)

@@ -28,6 +28,7 @@ class FileSource:
             For `.npy`, None or what the file says.
         join_files: read all files as one stream, so that a sequence may reach into the next file.
         offsets: as for `ArraySource`; a single file, or joined ones, only.
+        format: "flat" or "npy" for all files, whatever their names; None goes by the suffix.
 
     Raises:
         ArgumentError: no `dtype` for a flat file; offsets that do not fit.
@@ -45,10 +46,11 @@ class FileSource:
         dtype: DTypeLike | None = None,
         join_files: bool = False,
         offsets: Any = None,
+        format: str | None = None,
     ) -> None:
         # Looked at now, so that the last file's fault shows before hours are spent on the first.
         self._files = [
-            look_npy(path, dtype) if Path(path).suffix == ".npy" else look_flat(path, dtype)
+            look_npy(path, dtype) if _is_npy(path, format) else look_flat(path, dtype)
             for path in paths
         ]
         self._join = join_files
@@ -84,6 +86,10 @@ class FileSource:
             for file in self._files
         ]
         return files if self._starts is None else [*files, array_fingerprint(self._starts)]
+
+
+def _is_npy(path: PathLike, format: str | None) -> bool:
+    return Path(path).suffix == ".npy" if format is None else format == "npy"
 
 
 def _kind(numbered: tuple[int, TokenFile]) -> tuple[np.dtype[Any], int | None, int | None]:

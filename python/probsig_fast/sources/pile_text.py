@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import ArgumentError, SourceError, SourceNotFoundError, missing_extra
+from .remote import RemoteFile, is_address, open_remote, told
 
 #: The names that `meta.pile_set_name` has, exactly.
 PILE_SUBSETS = (
@@ -20,8 +24,13 @@ PILE_SUBSETS = (
 )
 
 _BLOCK = 2**20
+#: Compressed bytes taken at a time: at zstd's best ratio, a megabyte would make 32 GB.
+_COMPRESSED_BLOCK = 2**14
 #: Frames written with the longest window that zstd knows are read too.
 _WINDOW = 2**31
+
+#: Told of each piece of a file that was read, how many bytes it had there.
+Advance = Callable[[int], object]
 
 
 class Document(NamedTuple):
@@ -47,35 +56,66 @@ def read_pile(paths: Sequence[str | Path]) -> Iterator[Document]:
 
     A line is `{"text": str, "meta": {"pile_set_name": str}}`; real files also hold bare strings,
     a text as a list (joined by two line breaks), and lines whose `meta` is missing, null or names
-    no subset. Empty lines are no documents. A name that ends in `.zst` is read as zstd, of any
-    number of frames; any other as plain text.
+    no subset. Empty lines are no documents. A name that ends in `.zst` or `.gz` is read as such, of
+    any number of frames or members; any other as plain text. Names may be fsspec addresses.
 
     Raises:
         SourceNotFoundError: no such file; before the first document.
         MissingExtraError: a `.zst` file without zstandard installed; likewise.
         SourceError: a damaged or truncated file, or a line that is none of this; says which.
     """
-    files = [Path(path) for path in paths]
-    for path in files:
-        if not path.is_file():
+    check_text_files(paths)
+    return (document for path in paths for _, document in numbered_documents(path))
+
+
+def check_text_files(paths: Sequence[str | Path]) -> list[int]:
+    """The sizes of the files, in bytes.
+
+    Raises:
+        As `read_pile`, of files and packages that are missing.
+    """
+    sizes = []
+    for path in paths:
+        if is_address(path):
+            sizes.append(RemoteFile.look(str(path)).size)
+        elif Path(path).is_file():
+            sizes.append(Path(path).stat().st_size)
+        else:
             raise SourceNotFoundError(f"text: expected a file, got {os.fspath(path)!r}: none")
-    if any(path.suffix == ".zst" for path in files):
+    if any(os.fspath(path).endswith(".zst") for path in paths):
         _zstandard()
-    return (document for path in files for document in _documents(path))
+    return sizes
 
 
-def _documents(path: Path) -> Iterator[Document]:
-    with open(path, "rb") as file:
-        pieces = _decompressed(file, path) if path.suffix == ".zst" else _blocks(file)
-        for number, line in enumerate(_lines(pieces), start=1):
-            if line.strip():
-                yield _document(line, f"line {number} of {path}")
+def numbered_documents(
+    path: str | Path, advance: Advance = lambda read: None
+) -> Iterator[tuple[int, Document]]:
+    """The documents of one file, each with the number of its line, from 1."""
+    for number, line in enumerate(_lines(text_pieces(path, advance)), start=1):
+        if line.strip():
+            yield number, _document(line, f"line {number} of {path}")
+
+
+def text_pieces(path: str | Path, advance: Advance = lambda read: None) -> Iterator[bytes]:
+    """What a file holds, decompressed as its name says."""
+    name = os.fspath(path)
+    remote = is_address(name)
+    with (
+        told(name) if remote else nullcontext(),
+        open_remote(name) if remote else open(name, "rb") as file,
+    ):
+        if name.endswith(".zst"):
+            yield from _decompressed(_blocks(file, _COMPRESSED_BLOCK, advance), name)
+        elif name.endswith(".gz"):
+            yield from _gunzipped(file, name, advance)
+        else:
+            yield from _blocks(file, _BLOCK, advance)
 
 
 def _document(line: bytes, where: str) -> Document:
     try:
         value = json.loads(line)
-    except ValueError as error:  # of JSON or of UTF-8
+    except (ValueError, RecursionError) as error:  # of JSON or of UTF-8
         raise SourceError(f"text: expected JSON in {where}: {error}") from error
     meta = value.get("meta") if isinstance(value, dict) else None
     subset = meta.get("pile_set_name") if isinstance(meta, dict) else None
@@ -115,28 +155,51 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(started)
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK):
+def _blocks(file: BinaryIO, size: int, advance: Advance) -> Iterator[bytes]:
+    while block := file.read(size):
+        advance(len(block))
         yield block
 
 
-def _decompressed(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _decompressed(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Frame after frame, as a stream reader gives a truncated one as if it were whole."""
     zstandard = _zstandard()
-    frame, begun = None, False
-    for block in _blocks(file):
+    frame, begin, read = None, 0, 0  # where the frame begins, and how far it was read
+    for block in blocks:
         while block:
             if frame is None:
                 frame = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+                begin = read
             try:
                 yield frame.decompress(block)
             except zstandard.ZstdError as error:
-                raise SourceError(f"text: expected zstd data in {path}: {error}") from error
-            begun = not frame.eof
-            block = frame.unused_data if frame.eof else b""
+                raise SourceError(
+                    f"text: expected zstd data in the frame at byte {begin} of {name}: {error}"
+                ) from error
+            rest = frame.unused_data if frame.eof else b""
+            read += len(block) - len(rest)
+            block = rest
             frame = None if frame.eof else frame
-    if begun:
-        raise SourceError(f"text: expected whole zstd frames in {path}, got a truncated one")
+    if frame is not None:
+        raise SourceError(
+            f"text: expected whole zstd frames in {name}, got a truncated one at byte {begin}: the "
+            f"file ends at byte {read}"
+        )
+
+
+def _gunzipped(file: BinaryIO, name: str, advance: Advance) -> Iterator[bytes]:
+    read = 0
+    try:
+        with gzip.GzipFile(fileobj=file) as unzipped:
+            while piece := unzipped.read1(_BLOCK):
+                advance(file.tell() - read)
+                read = file.tell()
+                yield piece
+    except (EOFError, OSError, zlib.error) as error:
+        raise SourceError(
+            f"text: expected whole gzip members in {name}, got none before byte {file.tell()}: "
+            f"{error}"
+        ) from error
 
 
 def _zstandard() -> Any:

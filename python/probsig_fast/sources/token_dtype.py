@@ -7,7 +7,7 @@ every vocabulary); any other integer type is converted, a chunk at a time.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -22,6 +22,8 @@ IGNORE_RANGE = (-(2**31) + 1, 2**32 - 1)
 #: Stands for any id that 32 bits cannot hold; above every vocabulary, and never ignored.
 OUT_OF_DOMAIN_SIGNED = np.uint32(2**31)
 OUT_OF_DOMAIN_UNSIGNED = np.uint32(2**32 - 1)
+#: What kernels ask of memory. A file's tokens may begin at an odd byte.
+_KERNEL: tuple[Literal["C"], Literal["A"]] = ("C", "A")
 
 
 def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype[Any]:
@@ -45,7 +47,8 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def to_kernel(values: NDArray[Any]) -> NDArray[Any]:
-    """1-D integer `values` as contiguous `uint16` or `uint32`; a view where the bits allow."""
+    """1-D integer `values` as contiguous and aligned `uint16` or `uint32`; a view where the bits
+    allow."""
     if is_device_array(values):
         return values.narrowed()  # type: ignore[return-value]
     target = kernel_dtype(values.dtype)
@@ -54,8 +57,8 @@ def to_kernel(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "i" and values.dtype != np.int32:
         values = values.astype(np.int32)
     if values.dtype == np.int32:
-        return np.ascontiguousarray(values).view(np.uint32)
-    return np.ascontiguousarray(values, dtype=target)
+        return np.require(values, requirements=_KERNEL).view(np.uint32)
+    return np.require(values, target, _KERNEL)
 
 
 def kernel_ids(ids: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:

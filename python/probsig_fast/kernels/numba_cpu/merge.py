@@ -90,7 +90,14 @@ def _rows(block: Block, low: int, high: int, columns: int) -> Rows:
     _check_indices(indices, columns)
     if data.size and data.min() < 1:
         raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
-    return Rows(frozen(bounds - begin, np.int64), indices, data)
+    rows = Rows(frozen(bounds - begin, np.int64), indices, data)
+    fall = _first_fall(rows)
+    if fall:
+        raise ValueError(
+            "counts: expected column ids that rise within a row, "
+            f"got {indices[fall]} after {indices[fall - 1]}: damaged"
+        )
+    return rows
 
 
 def _append_sum(rows: list[Rows], indptr: NDArray[np.int64], entries: Entries) -> None:
@@ -131,6 +138,21 @@ def _add_columns(
 ) -> None:
     for i in range(indices.size):
         sums[indices[i]] += data[i]
+
+
+@kernel
+def _first_fall(rows: Rows) -> int:
+    """The first entry whose index is not above the one before it in its row; 0 if there is none."""
+    for row in range(rows.indptr.size - 1):
+        begin, end = rows.indptr[row] + 1, rows.indptr[row + 1]
+        falls = False
+        for k in range(begin, end):  # without a way out, so that it becomes vectors
+            falls |= rows.indices[k] <= rows.indices[k - 1]
+        if falls:
+            for k in range(begin, end):
+                if rows.indices[k] <= rows.indices[k - 1]:
+                    return k
+    return 0
 
 
 @kernel
