@@ -93,9 +93,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, seconds in contenders.items():
             ratios = [a / b for a, b in zip(contenders[peer], seconds, strict=False)]
             median = statistics.median(seconds)
+            rate = work / median / 1e6
             write(
                 f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} "
-                f"| {work / median / 1e6:,.0f} M | {statistics.median(ratios):.2f} |"
+                f"| {rate:,.{0 if rate >= 10 else 2}f} M | {statistics.median(ratios):.2f} |"
             )
     for line in _notes:
         write(line)

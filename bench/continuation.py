@@ -5,13 +5,13 @@ many tokens of the real corpus: first all stretches once in random order, then s
 anywhere. So a block has the topics and the habits of one place, as text has. A block is chains of
 4,096 tokens, and a chain copies the stretch from a random place on, but
 
-- with probability `JUMP` a token, it goes on behind another occurrence of the token that it has just
-  copied, each as likely: so neighbours keep the stretch's counts (by jumps alone it would be an
-  order-1 Markov chain), while longer phrases are new;
-- with probability `escape`, the next token is one drawn from the whole corpus, and it goes on behind
-  an occurrence of that: such pairs no stretch has, and they are why the number of distinct pairs
-  never stops growing. `escape` is tuned so that a stream as long as the real corpus has as many
-  distinct pairs.
+- with probability `JUMP` a token, it goes on behind another occurrence of the token that it has
+  just copied, each as likely: so neighbours keep the stretch's counts (by jumps alone it would be
+  an order-1 Markov chain), while longer phrases are new;
+- with probability `escape`, the next token is one drawn from the whole corpus, and it goes on
+  behind an occurrence of that: such pairs no stretch has, and they are why the number of distinct
+  pairs never stops growing. `escape` is tuned so that a stream as long as the real corpus has as
+  many distinct pairs.
 
 What it does not keep: the lengths of documents, and the real corpus's repeats of whole files.
 
@@ -32,7 +32,9 @@ from numpy.typing import NDArray
 import probsig_fast as ps
 
 BLOCK = 2**21
-JUMP = 0.1
+#: With it, windows of 10 of code grow as they should, too: 5 to 10 % more distinct pairs at 10 and
+#: 30 M tokens; with 0.1 it is 35 to 40 %, by jumps alone 80 to 90 %.
+JUMP = 0.02
 #: Chains a block, which are walked side by side and stand one after the other.
 _CHAINS = 512
 
@@ -40,9 +42,7 @@ _CHAINS = 512
 class Continuation:
     """The stream of a corpus whose ids fit 16 bits."""
 
-    def __init__(
-        self, corpus: Corpus, escape: float, jump: float = JUMP, seed: int = 0
-    ) -> None:
+    def __init__(self, corpus: Corpus, escape: float, jump: float = JUMP, seed: int = 0) -> None:
         self._tokens, self._vocab_size = np.asarray(corpus.tokens), corpus.vocab_size
         # Of 32 random bits: from 0 to the first number a token escapes, from there to the second it
         # jumps.
@@ -83,10 +83,11 @@ class Continuation:
         return slice(begin, begin + BLOCK)
 
 
-def growth(path: Path, vocab_size: int, lengths: list[int]) -> list[int]:
-    """Distinct next-token pairs in the first so many tokens of a flat file."""
-    tokens = np.memmap(path, "<u2", mode="r")
-    return [ps.count(tokens[:length], vocab_size=vocab_size).nnz for length in lengths]
+def growth(
+    tokens: NDArray[np.uint16], relation: ps.Window, vocab_size: int, lengths: list[int]
+) -> list[int]:
+    """Distinct pairs of the first so many tokens."""
+    return [ps.count(tokens[:length], relation, vocab_size=vocab_size).nnz for length in lengths]
 
 
 def tuned_escape(corpus: Corpus, folder: Path, rounds: int = 4) -> float:
@@ -110,7 +111,7 @@ def _distinct(corpus: Corpus, escape: float, folder: Path) -> int:
     path = folder / "tuning.bin"
     with path.open("wb") as file:
         Continuation(corpus, escape).write(file, 0, corpus.tokens.size)
-    found = growth(path, corpus.vocab_size, [corpus.tokens.size])[0]
+    found = ps.count(np.memmap(path, "<u2", mode="r"), vocab_size=corpus.vocab_size).nnz
     path.unlink()
     return found
 

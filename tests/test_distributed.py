@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def cluster() -> Iterator[Any]:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address=":0",
         memory_limit="1GiB",
         silence_logs="CRITICAL",
     ) as started:
@@ -220,7 +221,8 @@ def on_progress(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], None]) ->
         yield advance
 
     with monkeypatch.context() as patched:
-        patched.setattr("probsig_fast.distributed.count.progress_bar", bar)
+        module = import_module("probsig_fast.distributed.count")  # not the function of that name
+        patched.setattr(module, "progress_bar", bar)
         yield
 
 
@@ -386,7 +388,7 @@ def test_a_cluster_that_is_lost(path: str, monkeypatch: pytest.MonkeyPatch) -> N
             n_workers=1,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs="CRITICAL",
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,

@@ -212,6 +212,18 @@ FILE_ERRORS = [
     ("ok.bin", {"dtype": "float32"}, ArgumentTypeError, "dtype: expected an integer token type, "),
     ("ok.bin", {"dtype": "uint15"}, ArgumentTypeError, "dtype: expected an integer token type, "),
     (
+        "ok.bin",
+        {"dtype": "6(u"},
+        ArgumentTypeError,
+        "dtype: expected an integer token type, got 6(u",
+    ),
+    (
+        "ok.bin",
+        {"dtype": "5)V,,("},
+        ArgumentTypeError,
+        "dtype: expected an integer token type, got 5)V",
+    ),
+    (
         "u4.npy",
         {"dtype": "uint16"},
         SourceError,

@@ -106,6 +106,20 @@ def test_overflow_in_rows_of_any_length(
         kernels.merge(blocks, 300)
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize(
+    "values",
+    [(2**63 - 2, 2**63 - 2, 1, 1, 1, 1), (2**63 - 1, 2**63 - 1, 2), (2**62, 2**62, 2**62, 2**62)],
+    ids=["six", "three", "four"],
+)
+def test_a_sum_of_exactly_64_bits(kernels: Kernels, values: tuple[int, ...], columns: int) -> None:
+    """2^64 is 0 again for a processor, and the column as if never added to."""
+    row = [1] * (columns - 1)
+    blocks = [block_of(np.array([[*row, value]], np.int64)) for value in values]
+    with pytest.raises(OverflowError, match=r"^a sum of counts passed 2\^63 - 1$"):
+        kernels.merge(blocks, columns)
+
+
 def damaged(block: Block, name: str, value: int, at: int) -> Block:
     arrays = {"indices": block.indices.copy(), "data": block.data.copy()}
     arrays[name][at] = value

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 import probsig_fast as ps
 from probsig_fast import files, row_files, runs
 from probsig_fast.counting import pair_sums, ranges
-from probsig_fast.errors import ArgumentError, ArgumentTypeError, SourceError, WorkDirError
+from probsig_fast.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CountsFileError,
+    SourceError,
+    WorkDirError,
+)
 from probsig_fast.work_dir import WorkDir
 
 V = 90
@@ -440,3 +446,17 @@ def test_the_lock_is_let_go(tokens: Path, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["plan.json"]
     with WorkDir.opened(folder, plan, resume=True), pytest.raises(WorkDirError, match="no other"):
         WorkDir.opened(folder, plan, resume=True)
+
+
+def test_a_finished_count_outlives_a_failure_to_open_it(tokens: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    counted(tokens, folder)
+    index = folder / "index.safetensors"
+    good = index.read_bytes()
+    index.write_bytes(good[:100])
+    names = {path.name for path in folder.iterdir()}
+    with pytest.raises(CountsFileError):
+        counted(tokens, folder, resume=True)
+    assert {path.name for path in folder.iterdir()} == names
+    index.write_bytes(good)
+    assert counted(tokens, folder, resume=True) == counted(tokens, None)

@@ -255,23 +255,29 @@ class RowSums {
 
   void add_wide(const std::vector<AnyRow>& rows) {
     if (!wide_) wide_.emplace(columns_);
-    bool overflow = false;
-    add_all(rows, [&](std::uint32_t column, auto count) {
-      overflow |= wide_->add_checked(column, static_cast<std::uint64_t>(count));
-    });
-    if (overflow) throw_overflow();
+    for (const AnyRow& row : rows) {
+      bool overflow = false;
+      add_each(row, [&](std::uint32_t column, auto count) {
+        overflow |= wide_->add_checked(column, static_cast<std::uint64_t>(count));
+      });
+      // Now, as no row has a column twice: the next one might bring a sum to 2^64, which is 0.
+      if (overflow) throw_overflow();
+    }
     wide_->emit(block_);
   }
 
   template <class Add>
   static void add_all(const std::vector<AnyRow>& rows, const Add& add) {
-    for (const AnyRow& any : rows) {
-      any.visit([&](const auto& row) {
-        for (std::int64_t i = 0; i < row.size; ++i) {
-          add(static_cast<std::uint32_t>(row.indices[i]), row.data[i]);
-        }
-      });
-    }
+    for (const AnyRow& row : rows) add_each(row, add);
+  }
+
+  template <class Add>
+  static void add_each(const AnyRow& any, const Add& add) {
+    any.visit([&](const auto& row) {
+      for (std::int64_t i = 0; i < row.size; ++i) {
+        add(static_cast<std::uint32_t>(row.indices[i]), row.data[i]);
+      }
+    });
   }
 
   std::int64_t columns_;

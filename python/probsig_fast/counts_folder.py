@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from . import counts_file, files
+from . import counts_file, files, work_dir
 from .counts_file import FOLDER_INDEX, Arrays, Layout, TableShape
 from .csr import Entries
 from .errors import ArgumentError, CountsFileError
@@ -19,7 +19,7 @@ from .row_files import RowFiles, new_folder
 from .row_range import Digest, digest_of
 from .table import Table
 
-INDEX = "index.safetensors"
+INDEX = work_dir.DONE
 
 
 class Saved(Protocol):

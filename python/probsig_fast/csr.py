@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -82,6 +81,7 @@ class Csr:
     indices: NDArray[np.int32]
     stored: NDArray[np.integer]
     columns: int
+    _is_checked: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("indptr", "indices", "stored"):
@@ -92,7 +92,7 @@ class Csr:
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state, _is_checked=False)
         self.__post_init__()  # arrays come out of a pickle writeable
 
     @property
@@ -107,7 +107,7 @@ class Csr:
     def cuts(self) -> NDArray[np.int64]:
         return np.array([0, self.rows])
 
-    @cached_property
+    @property
     def safe(self) -> Csr:
         """These entries, their columns checked once: compiled code elsewhere would read and write
         at whatever a damaged file says. O(nnz) the first time.
@@ -115,7 +115,11 @@ class Csr:
         Raises:
             CountsFileError: a column out of range.
         """
-        check_columns(self.indices, self.columns)
+        if not self._is_checked:
+            check_columns(self.indices, self.columns)
+            # Not a cached property: these entries would hold themselves, and live until Python
+            # looks for such cycles.
+            object.__setattr__(self, "_is_checked", True)
         return self
 
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

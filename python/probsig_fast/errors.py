@@ -48,7 +48,7 @@ class CountOverflowError(ProbsigError, OverflowError):
     """A sum of counts passed 2^63 - 1."""
 
 
-class MemoryLimitError(ProbsigError, MemoryError):
+class MemoryLimitError(MemoryError, ProbsigError):  # in this order it survives being pickled
     """More memory is needed than there is, or than `memory` allows."""
 
 

@@ -80,8 +80,10 @@ def atomic_write(path: Path, outdates: Path | None = None) -> Iterator[BinaryIO]
         if outdates is not None:
             outdates.unlink(missing_ok=True)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk has no name
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(path.parent, os.O_DIRECTORY)

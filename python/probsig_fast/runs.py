@@ -6,6 +6,7 @@ row range, so that only a few ranges are in memory however large the runs are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,9 @@ from .work_dir import WorkDir
 KIND = "run"
 #: Entries that are read for one merge at most, of all runs together; one row may have more.
 _MERGE_ENTRIES = 2**22
+#: The share of the memory that merging may take, and the bytes of an entry before and after it.
+_MERGE_SHARE = 0.3
+_MERGE_BYTES = 24
 
 
 class RunWriter:
@@ -102,20 +106,31 @@ def open_run(work: WorkDir, name: str) -> Run:
 
 
 def merged_rows(
-    parts: Sequence[Entries], columns: int, kernels: Kernels, pool: WorkerPool
+    parts: Sequence[Entries],
+    columns: int,
+    kernels: Kernels,
+    pool: WorkerPool,
+    memory: float = math.inf,
 ) -> Iterator[Block]:
     """The sum of tables of one shape, some rows at a time, in order.
+
+    Args:
+        memory: bytes of which this may take its share.
 
     Raises:
         CountOverflowError: a sum past 2^63 - 1.
         CountsFileError: entries that are damaged.
     """
 
-    return pool.map(lambda rows: _sum(parts, rows, columns, kernels), _ranges(parts))
+    return pool.map(lambda rows: _sum(parts, rows, columns, kernels), _ranges(parts, pool, memory))
 
 
 def merged_pieces(
-    parts: Sequence[Entries], columns: int, kernels: Kernels, pool: WorkerPool
+    parts: Sequence[Entries],
+    columns: int,
+    kernels: Kernels,
+    pool: WorkerPool,
+    memory: float = math.inf,
 ) -> Iterator[tuple[Block, PieceSums]]:
     """As `merged_rows`, with the marginals of the rows."""
 
@@ -123,7 +138,7 @@ def merged_pieces(
         block = _sum(parts, rows, columns, kernels)
         return block, PieceSums.of(block, columns, kernels)
 
-    return pool.map(work, _ranges(parts))
+    return pool.map(work, _ranges(parts, pool, memory))
 
 
 def table_in_files(
@@ -145,9 +160,11 @@ def _sum(parts: Sequence[Entries], rows: tuple[int, int], columns: int, kernels:
     return merged([piece.kept_block() for piece in pieces], columns, kernels)
 
 
-def _ranges(parts: Sequence[Entries]) -> Iterator[tuple[int, int]]:
+def _ranges(parts: Sequence[Entries], pool: WorkerPool, memory: float) -> Iterator[tuple[int, int]]:
     """Row ranges with few entries each, all parts together."""
     entries = np.sum([part.indptr for part in parts], axis=0)
-    ranges = -(-int(entries[-1]) // _MERGE_ENTRIES) or 1
+    share = _MERGE_SHARE * memory / (pool.threads + 2)  # see `WorkerPool.map`
+    most = max(min(_MERGE_ENTRIES, share / _MERGE_BYTES), 1)
+    ranges = math.ceil(entries[-1] / most) or 1
     inner = np.searchsorted(entries, entries[-1] * np.arange(1, ranges) / ranges)
     return pairwise(np.unique(np.concatenate([[0], inner, [entries.size - 1]])).tolist())

@@ -19,6 +19,8 @@ from .files import Written, atomic_write, written_of
 #: Of the plan, the state, and all files that belong to it.
 FORMAT_VERSION = 1
 PLAN, STATE, LOCK = "plan.json", "state.json", "lock"
+#: The last file of what the work makes: where it is, the work is done.
+DONE = "index.safetensors"
 #: Names of the files that a count makes on its way, all of which are deleted at its end.
 _OWN = ("run-*.safetensors", "tally-*.safetensors", ".*.partial")
 
@@ -34,6 +36,7 @@ class WorkDir:
     def __init__(self, folder: Path, plan: Mapping[str, Any], lock: Any) -> None:
         self.folder, self._plan, self._lock = folder, plan, lock
         self._written: dict[str, Written] = {}
+        self._is_new = False
         self.state: dict[str, Any] | None = None
 
     @classmethod
@@ -59,6 +62,7 @@ class WorkDir:
             result = cls(folder, plan, lock)
             if _is_empty(folder):
                 _write_json(folder / PLAN, plan)
+                result._is_new = True
             else:
                 result._take_over()
         except BaseException:
@@ -70,13 +74,19 @@ class WorkDir:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self.state is None:
+        is_begun = self.state is None and not (self.folder / DONE).exists()
+        if kind is not None and self._is_new and is_begun:
             self._clear()
         self.close()
 
     def record(self, written: Mapping[str, Written]) -> None:
         """Files of this folder that a commit may name."""
         self._written |= written
+
+    @property
+    def is_done(self) -> bool:
+        """Whether what the work makes is there."""
+        return (self.folder / DONE).is_file()
 
     def commit(self, state: Mapping[str, Any], names: Iterable[str]) -> None:
         """From now on the work so far is `state`, and `names` are the files that belong to it.

@@ -110,7 +110,10 @@ def test_tables(tables: Path) -> None:
 USAGE = [
     ("a.bin --tokenizer t.json --dtype uint16", "--dtype goes with flat, npy, datatrove or dolma"),
     ("a.bin --tokenizer t.json --rows 0:2", "--rows goes with pythia, and the files are text"),
-    ("a.bin --tokenizer t.json --join-files", "--join-files goes with flat, npy or megatron"),
+    (
+        "a.bin --tokenizer t.json --join-files",
+        "--join-files goes with flat or npy, and the files are text",
+    ),
     ("a.jsonl --subset Github", "text needs --tokenizer, a tokenizer.json"),
     ("a.jsonl --append-eos 0", "text needs --tokenizer"),
     ("a.jsonl --format text", "text needs --tokenizer"),
@@ -123,7 +126,6 @@ USAGE = [
         "--dtype goes with flat, npy, datatrove or dolma, and the files a",
     ),
     ("a.bin --rows 0:2 --steps 0:1", "--rows and --steps say the same: give one"),
-    ("a.bin b.bin --steps 0:1", "pythia: give the folder of the shards alone, not 2 paths"),
     ("a.bin --rows 2", "expected A:B with 0 <= A < B, such as 0:1000, got '2'"),
     ("a.bin --rows 2:2", "expected A:B with 0 <= A < B"),
     ("a.bin --rows a:b", "expected A:B with 0 <= A < B"),

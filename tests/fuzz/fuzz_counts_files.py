@@ -158,8 +158,8 @@ def _check(draw: Draw, kind: str, path: Path, contents: dict[str, bytes]) -> Non
 
 
 def _check_kept(kind: str, loaded: Any) -> None:
-    """What was counted is as it was. Rules that no reader can know (another eos, focus) may differ, and
-    so may numbers of which the entries say nothing."""
+    """What was counted is as it was. Rules that no reader can know (another eos, other ids of the
+    focus) may differ, and so may numbers of which the entries say nothing."""
     original = made(kind)
     tables = ("labels", "pairs") if kind.startswith("labelled") else ("",)
     for table in tables:

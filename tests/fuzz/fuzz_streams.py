@@ -215,11 +215,11 @@ def _laid_out(draw: Draw, tokens: NDArray[np.int64], folder: Path) -> Any:
     if layout == "rows":
         width = draw.between(1, 60)
         tokens = tokens[: tokens.size // width * width]
-        case.tokens = tokens.astype(dtype).reshape(-1, width)
+        case.tokens = _in_memory(draw, tokens.astype(dtype).reshape(-1, width))
         case.documents = case.tokens.tolist()
         return case
     if layout == "stream":
-        case.tokens, case.documents = tokens.astype(dtype), [tokens.tolist()]
+        case.tokens, case.documents = _in_memory(draw, tokens.astype(dtype)), [tokens.tolist()]
         return case
     edges = np.sort(draw.integers(0, tokens.size, draw.size(200)))  # some documents are empty
     case.offsets = [0, *edges.tolist(), tokens.size]
@@ -233,6 +233,21 @@ def _laid_out(draw: Draw, tokens: NDArray[np.int64], folder: Path) -> Any:
         case.tokens = [piece.astype(draw.one_of(types)) for piece in pieces]
         return case
     return _in_files(draw, case, pieces, dtype, folder)
+
+
+def _in_memory(draw: Draw, tokens: NDArray[Any]) -> NDArray[Any]:
+    """The same, in memory that is not aligned, not contiguous, or of the other byte order."""
+    kind = draw.below(6)
+    if kind == 0:
+        shifted = np.frombuffer(b"\0" + tokens.tobytes(), tokens.dtype, tokens.size, 1)
+        return shifted.reshape(tokens.shape)
+    if kind == 1:
+        return np.repeat(tokens, 2, axis=-1)[..., ::2]
+    if kind == 2:
+        return tokens.astype(tokens.dtype.newbyteorder())
+    if kind == 3:
+        return np.asfortranarray(tokens)
+    return tokens
 
 
 def _in_files(

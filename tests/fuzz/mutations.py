@@ -110,7 +110,9 @@ def json_mutated(draw: Draw, text: bytes) -> bytes:
     if kind == 0:
         return mutated(draw, text)
     if kind == 1:
-        return draw.one_of([b"[" * 50_000, b'{"a":' * 50_000, b"NaN", b"", b"\xff\xfe", b"1" * 5_000])
+        return draw.one_of(
+            [b"[" * 50_000, b'{"a":' * 50_000, b"NaN", b"", b"\xff\xfe", b"1" * 5_000]
+        )
     if kind == 2:  # a name that comes twice
         return text.replace(b"{", b"{" + text[1:60].partition(b",")[0] + b",", 1)
     try:

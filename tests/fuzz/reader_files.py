@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import struct
 from collections.abc import Callable
@@ -21,7 +22,8 @@ VOCABULARY = 50
 def documents(draw: Draw, most: int = 12) -> Documents:
     """Some of them empty."""
     return [
-        draw.integers(0, VOCABULARY - 1, draw.size(30)).tolist() for _ in range(draw.between(1, most))
+        draw.integers(0, VOCABULARY - 1, draw.size(30)).tolist()
+        for _ in range(draw.between(1, most))
     ]
 
 
@@ -71,7 +73,7 @@ def write_megatron(draw: Draw, folder: Path) -> Documents:
     (folder / "X.bin").write_bytes(_packed(_flat(sequences), dtype))
     if ends[-1] != len(sequences):
         return sequences
-    return [_flat(sequences[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [_flat(sequences[a:b]) for a, b in itertools.pairwise(ends)]
 
 
 def write_pythia(draw: Draw, folder: Path) -> Documents:
@@ -80,7 +82,7 @@ def write_pythia(draw: Draw, folder: Path) -> Documents:
     content = _packed(rows.reshape(-1).tolist(), "uint16")
     last = draw.between(0, 3)
     cuts = [0, *np.sort(draw.integers(0, len(content), last)).tolist(), len(content)]
-    for number, (begin, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for number, (begin, end) in enumerate(itertools.pairwise(cuts)):
         name = f"document-{number:05}-of-{last:05}.bin"
         (folder / name).write_bytes(content[begin:end])
     if draw.chance(0.6):
@@ -156,7 +158,9 @@ def write_jsonl_zst(draw: Draw, folder: Path) -> Documents:
 def _table(draw: Draw, found: Documents) -> Any:
     import pyarrow as pa
 
-    kind = draw.one_of([pa.list_, pa.large_list])(draw.one_of([pa.int32(), pa.uint16(), pa.int64()]))
+    kind = draw.one_of([pa.list_, pa.large_list])(
+        draw.one_of([pa.int32(), pa.uint16(), pa.int64()])
+    )
     columns = {draw.one_of(["input_ids", "token_ids"]): pa.array(found, kind)}
     if draw.chance(0.4):  # some padding behind each row
         padded = [[*document, 0, 0] for document in found]
@@ -186,9 +190,9 @@ def write_dataset(draw: Draw, folder: Path) -> Documents:
 
     found = documents(draw)
     table = _table(draw, found)
-    with pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as file:
-        with pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table, max_chunksize=draw.between(1, 12))
+    path = str(folder / "data-00000-of-00001.arrow")
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=draw.between(1, 12))
     state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": None}
     (folder / "state.json").write_text(json.dumps(state))
     (folder / "dataset_info.json").write_text(json.dumps({"features": {}}))

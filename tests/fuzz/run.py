@@ -112,27 +112,26 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parsed(argv)
-    from fuzz_table import FUZZERS
+    from fuzz_table import FUZZERS, PLANTED
 
     if arguments.list:
         print("\n".join(FUZZERS))
         return 0
-    unknown = sorted(set(arguments.only or ()) - set(FUZZERS))
+    table = {**FUZZERS, **PLANTED}
+    unknown = sorted(set(arguments.only or ()) - set(table))
     if unknown:
         sys.exit(f"--only: expected one of {', '.join(FUZZERS)}, got {unknown[0]}")
     names = arguments.only or list(FUZZERS)
     if arguments.worker is not None:
         from fuzz_support import work
 
-        fuzzer = FUZZERS[names[0]]
-        return work(
-            fuzzer, arguments.seed, arguments.inputs, arguments.seconds, arguments.worker
-        )
+        fuzzer = table[names[0]]
+        return work(fuzzer, arguments.seed, arguments.inputs, arguments.seconds, arguments.worker)
     seed = time.time_ns() // 10**6 % 10**9 * 1000 if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
-    tried = [n for n in names if all(find_spec(each) for each in FUZZERS[n].needs)]
+    tried = [n for n in names if all(find_spec(each) for each in table[n].needs)]
     for name in sorted(set(names) - set(tried)):
-        print(f"{name:24} not tried: needs {', '.join(FUZZERS[name].needs)}", flush=True)
+        print(f"{name:24} not tried: needs {', '.join(table[name].needs)}", flush=True)
     jobs = max(min(arguments.jobs or 1, len(tried)), 1)
     share = arguments.seconds * jobs / max(len(tried), 1)
     found = 0

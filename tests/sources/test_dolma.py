@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from writers import dolma_rows, dolma_table, flat, write_dolma
 
 import probsig_fast as ps
 from probsig_fast.errors import ProbsigError, SourceError, SourceNotFoundError
-from probsig_fast.sources import DolmaSource, documents, dolma
+from probsig_fast.sources import DolmaSource, documents, dolma_table
 
 V = 5
 DOCUMENTS = [[0, 1, 2], [], [3], [4, 0, 1]]
@@ -35,13 +35,26 @@ def test_documents_are_sequences(data: st.DataObject, tmp_path_factory: Any) -> 
     paths = [write_dolma(folder / f"{i}.npy", file, dtype) for i, file in enumerate(files)]
     block = data.draw(st.sampled_from([1, 2, 3, 2**21]))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (documents, dolma):
+        for module in (documents, dolma_table):
             patch.setattr(module, "BLOCK", block)
+        patch.setattr(dolma_table, "MAX_LINE", data.draw(st.sampled_from([90, 200, 2**20])))
+        quoted = data.draw(st.booleans())
+        for path, file in zip(paths, files, strict=True):
+            rows = [
+                row if quoted and i % 3 == 2 else plain(row)
+                for i, row in enumerate(dolma_rows(file))
+            ]
+            path.with_suffix(".csv.gz").write_bytes(table(*rows))
         source = DolmaSource(paths, data.draw(st.sampled_from([None, dtype])))
         counts = ps.count(source, vocab_size=V, chunk_tokens=data.draw(st.integers(1, 9)))
     every = [document for file in files for document in file]
     check_counts(counts, expect(every, ps.Next(), V))
     assert counts == ps.count(every, vocab_size=V)
+
+
+def plain(row: list[object]) -> list[object]:
+    """The same document, of an id without quotes."""
+    return [row[0], row[1], "an id", *row[3:]]
 
 
 def test_what_is_told_of_it(backend: str, tmp_path: Path) -> None:
@@ -73,7 +86,7 @@ def test_nothing_in_it(tmp_path: Path, dtype: str | None) -> None:
     check_counts(ps.count(source, vocab_size=V), expect([], ps.Next(), V))
 
 
-def table(*rows: tuple[Any, ...]) -> bytes:
+def table(*rows: Sequence[Any]) -> bytes:
     return dolma_table(rows)
 
 

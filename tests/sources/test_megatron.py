@@ -74,6 +74,14 @@ def test_it_is_found_by_either_name(backend: str, tmp_path: Path, name: str) -> 
     assert entry["dtype"] == "uint16"
 
 
+def test_both_names_of_one_data_set(tmp_path: Path) -> None:
+    path = write_megatron(tmp_path / "x", CORPUS)
+    write_megatron(tmp_path / "y", CORPUS)
+    assert MegatronSource(tmp_path / "*").total == 14
+    assert MegatronSource([path, tmp_path / "x.bin", tmp_path / "y"]).total == 14
+    assert MegatronSource([path, path]).total == 14  # asked for twice
+
+
 def test_a_name_with_dots(tmp_path: Path) -> None:
     write_megatron(tmp_path / "pile_0.87", CORPUS)
     assert MegatronSource(tmp_path / "pile_0.87").total == 7

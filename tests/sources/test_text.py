@@ -273,8 +273,13 @@ def test_reading_waits_for_the_tokenizer(
 # What can go wrong
 
 
+class Panic(BaseException):
+    """Rust's reach Python as such."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError, Panic])
 def test_a_failure_in_a_thread_reaches_the_caller(
-    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch, error: type
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'"a"\n' * 6 + b'"BREAK"\n' + b'"a"\n' * 50)
@@ -282,7 +287,7 @@ def test_a_failure_in_a_thread_reaches_the_caller(
 
     def fail(self: Coder, document: str) -> Any:
         if document == "BREAK":
-            raise RuntimeError("out of words")
+            raise error("out of words")
         return encode(self, document)
 
     monkeypatch.setattr(Coder, "encode", fail)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
     if at_steps.is_asked_for(arguments):
         at_steps.run(arguments, source, relation, common)
         return
-    with scheduler.counter(arguments.scheduler) as count:
+    with scheduler.counter(arguments.scheduler) as count, _told_of_resuming(work_dir):
         counts = count(source, relation, work_dir=work_dir, focus=arguments.focus, **common)
     if not folder:
         counts.save(arguments.out)
@@ -137,6 +139,17 @@ def run(arguments: argparse.Namespace) -> None:
         return
     told = [*source_options.lines(source), *_lines(counts, arguments.out)]
     output.print_fields([*told, *_left(arguments.work_dir)])
+
+
+@contextmanager
+def _told_of_resuming(work_dir: Path | None) -> Iterator[None]:
+    """An interrupted count says how it goes on."""
+    try:
+        yield
+    except (OSError, MemoryError, KeyboardInterrupt):
+        if work_dir is not None and (work_dir / "state.json").is_file():
+            output.say(f"the work so far is in {work_dir}: --resume goes on with it")
+        raise
 
 
 def _common(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..sources import FORMATS as TOKEN_FORMATS
+
 if TYPE_CHECKING:
     from ..sources import Source
     from ..sources.text import TextSource
 
-FORMATS = (
-    *("flat", "npy", "megatron", "pythia", "datatrove", "dolma"),
-    *("parquet", "hugging-face", "text"),
-)
+FORMATS = (*TOKEN_FORMATS, "text")
 
 #: Options that mean nothing with files of other formats, where to ignore one would hide a slip.
 _GOES_WITH = {
@@ -24,7 +23,7 @@ _GOES_WITH = {
     "steps": ("pythia",),
     "column": ("parquet", "hugging-face"),
     "inputs_only": ("parquet", "hugging-face"),
-    "join_files": ("flat", "npy", "megatron"),
+    "join_files": ("flat", "npy"),
 }
 
 
@@ -197,11 +196,7 @@ def _pythia(arguments: argparse.Namespace) -> Source:
 
     if arguments.rows is not None and arguments.steps is not None:
         arguments.parser.error("--rows and --steps say the same: give one")
-    if len(arguments.tokens) != 1:
-        arguments.parser.error(
-            f"pythia: give the folder of the shards alone, not {len(arguments.tokens)} paths"
-        )
-    return PythiaSource(arguments.tokens[0], rows=arguments.rows, steps=arguments.steps)
+    return PythiaSource(arguments.tokens, rows=arguments.rows, steps=arguments.steps)
 
 
 def _table(arguments: argparse.Namespace, format: str) -> Source:

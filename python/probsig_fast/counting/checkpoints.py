@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from .. import files
+from ..budget import give_back
 from ..errors import WorkDirError
 from ..files import INT64, Stream
 from ..runs import Run, RunWriter, open_run
@@ -128,6 +129,7 @@ class Checkpoints:
         self.work.commit(
             state, [name, *(f for each in runs.values() for r in each for f in r.files)]
         )
+        give_back()
         self.chunks, self._last = chunks, time.monotonic()
         self._cost = self._last - began
 

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..budget import memory_budget
 from ..counts import Counts
-from ..counts_folder import INDEX
 from ..errors import ArgumentError, ArgumentTypeError, EosNeverOccursWarning
 from ..pool import WorkerPool, thread_count
 from ..progress import progress_bar
@@ -140,7 +139,7 @@ def count(
             counts, tally = _counted(job, threads, budget, Checkpoints(None), progress)
         else:
             with _opened(folder, job, resume) as work:
-                if (folder / INDEX).is_file():
+                if work.is_done:
                     counts = Counts.load(folder)
                     work.finish()
                     return counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
 from ..kernels.contract import Block, Kernels
 from ..pool import WorkerPool
-from ..relations import Next, Relation
-from ..runs import Run, RunWriter, merged_pieces, merged_rows, table_in_files
+from ..relations import Next
+from ..runs import Run, merged_pieces, merged_rows, table_in_files
 from ..table import Table, table_of
 from .checkpoints import Checkpoints
 from .job import Job
@@ -86,40 +86,46 @@ class PairSums:
 
     def save(self) -> list[Run]:
         """All sums so far as runs in files, which nobody has committed yet."""
-        writer = self._writer()
-        for piece in self._pieces():
-            writer.append(piece)
+        is_forward = self._job.relation.direction == "forward"
+        if is_forward and self._running is None:
+            written = self._run(self._accumulator.drained())
+        else:
+            written = self._run(self._rows_of(self._parts()))
         self._begin()
-        self._runs = self._merged([*self._runs, writer.finished()])
+        self._runs = self._merged([*self._runs, written])
         return self._runs
 
     def table(self, folder: Path | None) -> Table:
         """The sum, in memory or in files of a folder; empty afterwards."""
-        columns, kernels = self._job.vocab_size, self._job.kernels
+        columns, kernels, parts = self._job.vocab_size, self._job.kernels, self._parts()
         if folder is None:
-            return table_of(self._summed(), kernels)
-        parts: list[Entries] = [*(run.entries for run in self._runs), self._summed()]
-        return table_in_files(
-            folder, merged_pieces(parts, columns, kernels, self._pool), columns, False
-        )
+            return table_of(_added(parts, kernels, self._pool), kernels)
+        every: list[Entries] = [*(run.entries for run in self._runs), *parts]
+        pieces = merged_pieces(every, columns, kernels, self._pool, self._given)
+        return table_in_files(folder, pieces, columns, False)
 
-    def _writer(self) -> RunWriter:
-        return self._kept.writer(self._job.vocab_size, False)
-
-    def _pieces(self) -> Iterator[Csr]:
-        """What is in memory, some rows at a time, where that spares memory."""
-        if self._running is not None or self._job.relation.direction != "forward":
-            yield self._summed()
-            return
+    def _run(self, rows: Iterable[Block]) -> Run:
         columns = self._job.vocab_size
-        for block in self._accumulator.drained():
-            yield Csr(block.indptr, block.indices, block.data, columns)
+        writer = self._kept.writer(columns, False)
+        for block in rows:
+            writer.append(Csr(block.indptr, block.indices, block.data, columns))
+        return writer.finished()
 
-    def _summed(self) -> Csr:
-        """What is in memory; that is empty afterwards."""
+    def _rows_of(self, parts: Sequence[Entries]) -> Iterator[Block]:
         job = self._job
-        block = _directed(self._block(), job.relation, job.kernels, self._pool)
-        return Csr(block.indptr, block.indices, block.data, job.vocab_size)
+        return merged_rows(parts, job.vocab_size, job.kernels, self._pool, self._given)
+
+    def _parts(self) -> list[Csr]:
+        """What is in memory, which is empty afterwards: kernels count forward, and what the
+        relation wants is the sum of these."""
+        block = self._block()
+        forward = Csr(block.indptr, block.indices, block.data, self._job.vocab_size)
+        direction = self._job.relation.direction
+        if direction == "forward":
+            return [forward]
+        return (
+            [forward.transposed()] if direction == "backward" else [forward, forward.transposed()]
+        )
 
     def _block(self) -> Block:
         if self._running is not None:
@@ -138,19 +144,12 @@ class PairSums:
         return [first, self._one(others)] if len(others) >= _MOST_RUNS else runs
 
     def _one(self, runs: list[Run]) -> Run:
-        parts = [run.entries for run in runs]
-        columns, writer = self._job.vocab_size, self._writer()
-        for block in merged_rows(parts, columns, self._job.kernels, self._pool):
-            writer.append(Csr(block.indptr, block.indices, block.data, columns))
-        return writer.finished()
+        return self._run(self._rows_of([run.entries for run in runs]))
 
 
-def _directed(block: Block, relation: Relation, kernels: Kernels, pool: WorkerPool) -> Block:
-    """Kernels count forward; the other directions are made of the sum, once."""
-    if relation.direction == "forward":
-        return block
-    columns = block.indptr.size - 1
-    backward = Csr(block.indptr, block.indices, block.data, columns).transposed().block()
-    if relation.direction == "backward":
-        return backward
-    return add_blocks([block, backward], columns, kernels, pool)
+def _added(parts: list[Csr], kernels: Kernels, pool: WorkerPool) -> Csr:
+    if len(parts) == 1:
+        return parts[0]
+    columns = parts[0].columns
+    block = add_blocks([part.block() for part in parts], columns, kernels, pool)
+    return Csr(block.indptr, block.indices, block.data, columns)

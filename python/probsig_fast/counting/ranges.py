@@ -36,7 +36,7 @@ _ALLOCATOR_SHARE = 0.1
 _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
 #: Of a batch where counts are in files.
-_DISK_BATCH_SHARE = 0.4
+_DISK_BATCH_SHARE = 0.3
 #: Entries that a range may have at most: the fewer, the better threads share the work.
 _RANGE_ENTRIES = 2**21
 #: What kernels may write beyond the entries of a block.

@@ -145,7 +145,7 @@ def count(
             stacklevel=2,
         )
     cluster = Cluster(client)  # as it is now
-    provenance = job.provenance(cluster.threads, time.perf_counter() - started, tally.n_read)
+    provenance = job.provenance(cluster.threads, time.perf_counter() - started, result.tally.n_read)
     counts = _counts(job, result, {**provenance, "workers": cluster.workers})
     if folder is not None:
         counts.save(folder)  # the index, by which the folder is counts

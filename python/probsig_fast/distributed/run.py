@@ -125,8 +125,8 @@ class Run:
                 elif not self._reduction.finish():
                     return self._reduction.result()
         except BaseException:
-            # Whoever keeps the error keeps this: the cluster must not keep the parts as long.
-            self._cancel(self._flying, [part.handle for part in self._reduction.dropped()])
+            self._cancel(self._flying)
+            self._drop([part.handle for part in self._reduction.dropped()])
             raise
 
     # What the reduction asks for
@@ -169,10 +169,12 @@ class Run:
             return
         try:
             sizes: Sizes = future.result()
-        except MemoryError as error:  # MemoryLimitError among them
-            self._count_smaller(flight, error)
         except Exception as error:
-            self._fail(flight.place, told(error))
+            self._drop([future, flight.handle])
+            if isinstance(error, MemoryError):  # MemoryLimitError among them
+                self._count_smaller(flight, error)
+            else:
+                self._fail(flight.place, told(error))
         else:
             if flight.chunks:
                 self.totals.add(sizes)
@@ -213,11 +215,14 @@ class Run:
             if flight.chunks and flight.place < self._failed[0]:
                 yield future
 
-    def _cancel(self, futures: Iterable[Future], handles: Sequence[Future] = ()) -> None:
+    def _cancel(self, futures: Iterable[Future]) -> None:
         futures = list(futures)
-        handles = [*handles, *(self._flying.pop(future).handle for future in futures)]
+        self._drop([*futures, *(self._flying.pop(future).handle for future in futures)])
+
+    def _drop(self, futures: Sequence[Future]) -> None:
+        """Whoever keeps an error keeps all this; the cluster must not keep the parts as long."""
         with suppress(Exception):  # the cluster may be gone, and why is being told already
-            self._client.cancel([*futures, *handles])
+            self._client.cancel(futures)
 
     def _counting(self) -> int:
         return sum(bool(flight.chunks) for flight in self._flying.values())

@@ -57,7 +57,7 @@ class _Pair:
             )
         total = _checked_total(index, index_size // 8)
         found = exact_dtype(dtype, total, size, path, index)
-        return cls(look_flat(path, found), os.path.abspath(index), index_size // 8)
+        return cls(look_flat(path, found), lasting(index), index_size // 8)
 
     def ends(self) -> Iterator[Ends]:
         for block in _blocks(self.index, self.documents):

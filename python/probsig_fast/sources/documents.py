@@ -17,7 +17,7 @@ from .stream import Part, Stream
 from .token_dtype import token_dtype
 
 #: Documents of which the ends are in memory at a time, 8 bytes each, however many there are.
-BLOCK = 2**21
+BLOCK = 2**20
 
 Ends = NDArray[np.int64]
 

@@ -3,29 +3,21 @@ which tells its documents."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import os
-import zlib
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import SourceError
-from .documents import BLOCK, DocumentSource, Ends, exact_dtype, paths_of
+from .documents import DocumentSource, Ends, exact_dtype, paths_of
+from .dolma_table import document_ends
 from .fingerprint import file_fingerprint
 from .mapped import PathLike, TokenFile, file_status, look_flat, read_bytes
 
 NPY_MAGIC = b"\x93NUMPY"
-#: Columns of the table, which has no line that names them.
-_COLUMNS = ["start", "end", "id", "src", "loc"]
-#: Bytes of one of its lines at most: a compressed file can hold gigabytes without a line break.
-_LINE = 2**20
 
 
 class DolmaSource(DocumentSource):
@@ -44,7 +36,7 @@ class DolmaSource(DocumentSource):
             truncated, or has other columns; documents that leave tokens out, overlap, or end
             elsewhere than the token file. With the file and the line or the size.
 
-    Cost: the table is read once here and once more as it is counted, a line at a time.
+    Cost: the table is read once here and once more as it is counted, in blocks.
     """
 
     def __init__(
@@ -84,83 +76,17 @@ class _Pair:
                 "magic: read it as format 'npy'"
             )
         documents = total = 0
-        for ends in _ends(table):
+        for ends in document_ends(table):
             documents += ends.size
             total = int(ends[-1])
         found = exact_dtype(dtype, total, size, path, table)
-        return cls(look_flat(path, found), os.path.abspath(table), documents)
+        return cls(look_flat(path, found), lasting(table), documents)
 
     def ends(self) -> Iterator[Ends]:
-        return _ends(self.table)
+        return document_ends(self.table)
 
     def describe(self) -> dict[str, Any]:
         return {**self.tokens.describe(), "table": self.table, "documents": self.documents}
 
     def fingerprint(self) -> dict[str, Any]:
         return {**self.tokens.fingerprint(), "table": file_fingerprint(self.table)}
-
-
-def _ends(table: str) -> Iterator[Ends]:
-    """The ends of documents, checked to begin where the one before ends."""
-    ends = array("q")
-    last = 0
-    for number, (start, end) in _rows(table):
-        if start != last or end < start:
-            what = f"start {last}" if start != last else f"an end from {start} on"
-            got = start if start != last else end
-            raise SourceError(
-                f"tokens: expected {what} in line {number} of {table}, got {got}: documents that "
-                "leave tokens out or overlap"
-            )
-        last = end
-        ends.append(end)
-        if len(ends) == BLOCK:
-            yield np.frombuffer(ends, np.int64)
-            ends = array("q")
-    if ends:
-        yield np.frombuffer(ends, np.int64)
-
-
-def _rows(table: str) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Each document's start and end, with the number of its line."""
-    try:
-        with gzip.open(table, "rb") as file:
-            reader = csv.reader(_lines(file, table), strict=True)
-            for row in reader:
-                number = reader.line_num
-                if number == 1 and row == _COLUMNS:
-                    continue
-                if len(row) != len(_COLUMNS):
-                    raise SourceError(
-                        f"tokens: expected {', '.join(_COLUMNS)} in line {number} of {table}, got "
-                        f"{len(row)} values"
-                    )
-                yield number, (_place(row[0], number, table), _place(row[1], number, table))
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"tokens: expected whole gzip data in {table}: {error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"tokens: expected a table of text in {table}, got, in line {reader.line_num + 1}: "
-            f"{error}"
-        ) from error
-
-
-def _lines(file: gzip.GzipFile, table: str) -> Iterator[str]:
-    number = 0
-    while line := file.readline(_LINE):
-        number += 1
-        if len(line) == _LINE:
-            raise SourceError(
-                f"tokens: expected lines shorter than {_LINE} bytes in {table}, got line {number}"
-            )
-        yield line.decode("utf-8")
-
-
-def _place(text: str, number: int, table: str) -> int:
-    """A place in the token file: digits only, of what 63 bits hold."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        shown = text if len(text) < 40 else text[:40] + "..."
-        raise SourceError(
-            f"tokens: expected a place in tokens in line {number} of {table}, got {shown!r}"
-        )
-    return int(text)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SourceNotFoundError
+from .remote import RemoteFile, address_of
 
 #: Bytes of a sampled page, and the most pages that are looked at.
 PAGE, PAGES = 2**16, 16
@@ -24,11 +25,13 @@ PAGE, PAGES = 2**16, 16
 
 def file_fingerprint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A file's path, size, modification time and the hash of its sampled pages; reads 1 MiB at
-    most.
+    most. Of a file at an address, what the store says in place of the time.
 
     Raises:
         SourceNotFoundError: it cannot be opened.
     """
+    if address := address_of(path):
+        return _remote_fingerprint(RemoteFile.look(address))
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -44,6 +47,18 @@ def file_fingerprint(path: str | os.PathLike[str]) -> dict[str, Any]:
         "path": os.path.abspath(path),
         "bytes": status.st_size,
         "modified_ns": status.st_mtime_ns,
+        "pages": hashed.hexdigest(),
+    }
+
+
+def _remote_fingerprint(file: RemoteFile) -> dict[str, Any]:
+    hashed = hashlib.blake2b(digest_size=16)
+    for begin, end in sampled_pages(file.size):
+        hashed.update(file.read(begin, end))
+    return {
+        "path": file.address,
+        "bytes": file.size,
+        "modified": file.modified,
         "pages": hashed.hexdigest(),
     }
 

@@ -16,6 +16,8 @@ from ..errors import ArgumentError, SourceError, SourceNotFoundError
 from .arrays import check_offsets
 from .fingerprint import array_fingerprint
 from .mapped import PathLike, TokenFile, look_flat, look_npy
+from .sidecar import read_sidecar
+from .remote import address_of, expand_address
 from .stream import Stream, join
 
 
@@ -24,8 +26,9 @@ class FileSource:
 
     Args:
         paths: files in the order in which they are read.
-        dtype: the token type of flat files, which do not say it themselves. Little-endian.
-            For `.npy`, None or what the file says.
+        dtype: the token type of flat files, which do not say it themselves. Little-endian. None:
+            what `X.json` beside `X.bin` says, where `probsig tokenize` wrote one; it then gives
+            `vocab_size`, too. For `.npy`, None or what the file says.
         join_files: read all files as one stream, so that a sequence may reach into the next file.
         offsets: as for `ArraySource`; a single file, or joined ones, only.
         format: "flat" or "npy" for all files, whatever their names; None goes by the suffix.
@@ -33,10 +36,10 @@ class FileSource:
     Raises:
         ArgumentError: no `dtype` for a flat file; offsets that do not fit.
         SourceNotFoundError: a missing file.
-        SourceError: a size that is no multiple of the token width; a `.npy` of another type.
+        SourceError: a size that is no multiple of the token width, or not the one that `X.json`
+            says; a `.npy` of another type.
     """
 
-    vocab_size = None
     device = None
     inputs_only = False
 
@@ -49,10 +52,10 @@ class FileSource:
         format: str | None = None,
     ) -> None:
         # Looked at now, so that the last file's fault shows before hours are spent on the first.
-        self._files = [
-            look_npy(path, dtype) if _is_npy(path, format) else look_flat(path, dtype)
-            for path in paths
-        ]
+        looked_at = [_look(path, dtype, format) for path in paths]
+        self._files = [file for file, _ in looked_at]
+        sizes = {size for _, size in looked_at}
+        self.vocab_size = sizes.pop() if len(sizes) == 1 else None
         self._join = join_files
         self.total = sum(file.part.size for file in self._files)
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -88,8 +91,16 @@ class FileSource:
         return files if self._starts is None else [*files, array_fingerprint(self._starts)]
 
 
-def _is_npy(path: PathLike, format: str | None) -> bool:
-    return Path(path).suffix == ".npy" if format is None else format == "npy"
+def _look(
+    path: PathLike, dtype: DTypeLike | None, format: str | None
+) -> tuple[TokenFile, int | None]:
+    """A file, and its number of ids where a sidecar says it."""
+    if Path(path).suffix == ".npy" if format is None else format == "npy":
+        return look_npy(path, dtype), None
+    beside = read_sidecar(path) if dtype is None else None
+    if beside is None:
+        return look_flat(path, dtype), None
+    return look_flat(path, beside.dtype), beside.vocab_size
 
 
 def _kind(numbered: tuple[int, TokenFile]) -> tuple[np.dtype[Any], int | None, int | None]:
@@ -105,6 +116,8 @@ def expand(pattern: PathLike) -> list[Path]:
         SourceError: it is a folder.
     """
     text = os.fspath(pattern)
+    if address := address_of(text):
+        return [Path(each) for each in expand_address(address)]
     if os.path.isdir(text):
         raise SourceError(f"tokens: expected a file or a glob, got the folder {text!r}")
     if os.path.exists(text) or not glob.has_magic(text):

@@ -18,6 +18,7 @@ from .megatron import MegatronSource
 from .pythia import PythiaSource
 from .remote import is_address, local_path
 from .shards import numbered
+from .sidecar import read_sidecar
 from .stream import Source
 from .token_dtype import token_dtype
 
@@ -134,7 +135,7 @@ def _format_of_index(index: Path) -> str:
 def _ask_dtype(names: Sequence[PathLike]) -> None:
     """Raises ArgumentError for a flat file, which does not say its token type."""
     for name in names:
-        if Path(name).suffix == ".npy" or not os.path.exists(name):
+        if Path(name).suffix == ".npy" or not os.path.isfile(name) or read_sidecar(name):
             continue
         parsed, index = numbered(Path(name)), Path(name).with_suffix(".idx")
         hint = ""

@@ -6,13 +6,19 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, ArgumentTypeError, ProbsigError, SourceError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ProbsigError,
+    SourceError,
+    SourceNotFoundError,
+)
 from .batches import Piece, streams_of
 from .fingerprint import file_fingerprint
-from .mapped import file_status
+from .mapped import file_status, read_bytes
+from .remote import is_address, lasting, open_remote
 from .stream import Stream
 from .tables import arrow, check_lists, check_mask, check_same, choose_column, piece_of
 
@@ -35,8 +41,9 @@ class HuggingFaceSource:
     `datasets` itself is not needed.
 
     Args:
-        dataset: a folder that `save_to_disk` wrote; a `datasets.Dataset` (with the rows that it
-            selects, in its order), or an `IterableDataset`, which is read once for each count.
+        dataset: a folder that `save_to_disk` wrote, or its fsspec address; a `datasets.Dataset`
+            (with the rows that it selects, in its order), or an `IterableDataset`, which is read
+            once for each count.
         column, inputs_only, and `attention_mask`: as for `ParquetSource`.
 
     Raises:
@@ -55,7 +62,7 @@ class HuggingFaceSource:
         self.inputs_only = bool(inputs_only)
         self._data: _Folder | _Object
         if isinstance(dataset, (str, os.PathLike)):
-            self._data = _Folder(Path(dataset), column)
+            self._data = _Folder(lasting(os.fspath(dataset)), column)
         else:
             self._data = _Object(dataset, column)
         self.name, self.total = self._data.name, None
@@ -77,14 +84,14 @@ class HuggingFaceSource:
 class _Folder:
     """A folder of Arrow files, as `save_to_disk` writes it."""
 
-    def __init__(self, folder: Path, column: str | None) -> None:
-        self.name = str(folder)
-        self._paths = [folder / name for name in _data_files(folder)]
+    def __init__(self, folder: str, column: str | None) -> None:
+        self.name = folder
+        self._paths = [_below(folder, name) for name in _data_files(folder)]
         self._status = [file_status(path) for path in self._paths]
         self._columns = []
         for path in self._paths:  # the last file's fault shows before hours on the first
             with _batches(path) as reader:
-                self._columns.append(_columns(reader.schema, column, str(path)))
+                self._columns.append(_columns(reader.schema, column, path))
         self._tokens = [0] * len(self._paths)
 
     def pieces(self) -> Iterator[Piece]:
@@ -92,14 +99,15 @@ class _Folder:
         for number, (path, (name, mask)) in enumerate(zip(self._paths, self._columns, strict=True)):
             row = 0
             with _batches(path) as reader:
-                check_same(reader.schema, name, mask, str(path))
+                check_same(reader.schema, name, mask, path)
                 for batch in reader:
                     ids = batch.column(name)
                     masks = batch.column(mask) if mask else None
-                    ids.validate(full=True)  # offsets of a damaged file reach anywhere
+                    # Offsets of a damaged file reach anywhere.
+                    ids.validate(full=True)
                     if masks is not None:
                         masks.validate(full=True)
-                    piece = piece_of(ids, masks, name, str(path), row)
+                    piece = piece_of(ids, masks, name, path, row)
                     self._tokens[number] += piece.tokens.size
                     row += batch.num_rows
                     yield piece
@@ -107,7 +115,7 @@ class _Folder:
     def describe(self) -> list[dict[str, Any]]:
         return [
             {
-                "path": str(path),
+                "path": path,
                 "bytes": status.st_size,
                 "modified": status.st_mtime,
                 "tokens": tokens,
@@ -174,47 +182,56 @@ def _columns(schema: Any, column: str | None, where: str) -> tuple[str, str | No
     return name, mask
 
 
-def _data_files(folder: Path) -> list[str]:
+def _data_files(folder: str) -> list[str]:
     """The names of the Arrow files of a folder, in order."""
-    if not folder.is_dir():
-        raise SourceError(f"dataset: expected a folder of save_to_disk, got {str(folder)!r}")
-    if (folder / SPLITS).is_file():
-        splits = _json(folder / SPLITS).get("splits")
-        names = ", ".join(map(str, splits)) if isinstance(splits, list) else splits
+    if not is_address(folder) and not os.path.isdir(folder):
+        raise SourceError(f"dataset: expected a folder of save_to_disk, got {folder!r}")
+    splits, place = _json(_below(folder, SPLITS)), _below(folder, STATE)
+    if splits is not None:
+        names = splits.get("splits")
+        told = ", ".join(map(str, names)) if isinstance(names, list) else names
         raise ArgumentError(
-            f"dataset: expected the folder of one split, got {str(folder)!r}, which holds several: "
-            f"give a folder below it, of {names}"
+            f"dataset: expected the folder of one split, got {folder!r}, which holds several: "
+            f"give a folder below it, of {told}"
         )
-    if not (folder / STATE).is_file():
+    state = _json(place)
+    if state is None:
         raise SourceError(
-            f"dataset: expected {STATE}, as save_to_disk writes it, in {str(folder)!r}: none"
+            f"dataset: expected {STATE}, as save_to_disk writes it, in {folder!r}: none"
         )
-    state = _json(folder / STATE)
     if state.get("_indices_data_files") or state.get("_indices_files"):
         raise SourceError(
-            f"dataset: expected rows in their order, got an index over them in {folder / STATE}: "
-            "load it with `datasets` and give the data set itself, or save it after "
-            "flatten_indices()"
+            f"dataset: expected rows in their order, got an index over them in {place}: load it "
+            "with `datasets` and give the data set itself, or save it after flatten_indices()"
         )
     files = state.get("_data_files")
     given = files if isinstance(files, list) else []
     names = [file.get("filename") if isinstance(file, dict) else None for file in given]
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise SourceError(f"dataset: expected _data_files in {folder / STATE}, got {files!r}")
+        raise SourceError(f"dataset: expected _data_files in {place}, got {files!r}")
     for name in names:
         if os.path.basename(name) != name or name in (".", ".."):
             raise SourceError(
-                f"dataset: expected names of files in the folder in _data_files of "
-                f"{folder / STATE}, got {name!r}"
+                f"dataset: expected names of files in the folder in _data_files of {place}, got "
+                f"{name!r}"
             )
     return names
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_STATE:
-        raise SourceError(f"dataset: expected a short JSON text in {path}, got more than 16 MiB")
+def _below(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.join(folder, name)
+
+
+def _json(path: str) -> dict[str, Any] | None:
+    """The object that a file holds; None where there is no such file."""
     try:
-        value = json.loads(path.read_bytes())
+        size = file_status(path).st_size
+    except SourceNotFoundError:
+        return None
+    if size > _MAX_STATE:
+        raise SourceError(f"dataset: expected a short JSON text in {path}, got {size} bytes")
+    try:
+        value = json.loads(read_bytes(path, 0, size))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"dataset: expected JSON in {path}: {error}") from error
     if not isinstance(value, dict):
@@ -223,13 +240,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _batches(path: Path) -> Iterator[Any]:
-    """A reader of an Arrow file (stream or file format); what pyarrow raises of it names it."""
+def _batches(path: str) -> Iterator[Any]:
+    """A reader of an Arrow stream; what pyarrow raises of it names it."""
     pa = arrow("reading an Arrow file", "datasets")
     try:
-        with pa.memory_map(str(path)) as mapped:
-            yield pa.ipc.open_stream(mapped)
+        with open_remote(path) if is_address(path) else pa.memory_map(path) as file:
+            yield pa.ipc.open_stream(file)
     except ProbsigError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"tokens: expected an Arrow file, got {str(path)!r}: {error}") from error
+        raise SourceError(f"tokens: expected an Arrow file, got {path!r}: {error}") from error

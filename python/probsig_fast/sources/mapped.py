@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import ArgumentError, ProbsigError, SourceError, SourceNotFoundError
 from .arrays import as_token_array
 from .fingerprint import file_fingerprint
+from .remote import RemoteFile, address_of
 from .stream import Part
 from .token_dtype import token_dtype
 
@@ -28,12 +29,13 @@ class TokenFile:
     Attributes:
         part: all of its tokens.
         row_length: of the file's rows; None where it has none.
+        modified: seconds; at an address, what the store says.
     """
 
     part: Part
     row_length: int | None
     bytes: int
-    modified: float
+    modified: float | str | None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -56,6 +58,8 @@ def look_flat(path: PathLike, dtype: DTypeLike | None) -> TokenFile:
         SourceNotFoundError: a missing file.
         SourceError: a folder; a size that is no multiple of the token width.
     """
+    if address := address_of(path):
+        return _look_remote(RemoteFile.look(address), dtype)
     return _look(Path(path), dtype, _map_flat)
 
 
@@ -78,6 +82,8 @@ def file_status(path: PathLike, what: str = "a file") -> os.stat_result:
         SourceError: it is a folder, or cannot be looked at.
     """
     name = os.fspath(path)
+    if address := address_of(path):
+        return _remote_status(address, what)
     if os.path.isdir(name):
         raise SourceError(f"tokens: expected {what}, got the folder {name!r}")
     try:
@@ -94,6 +100,9 @@ def read_bytes(path: PathLike, begin: int, count: int) -> bytes:
     Raises:
         SourceError: it cannot be read.
     """
+    if address := address_of(path):
+        remote = RemoteFile.look(address)
+        return remote.read(min(begin, remote.size), min(begin + count, remote.size))
     try:
         with open(path, "rb", buffering=0) as file:
             file.seek(begin)
@@ -121,6 +130,23 @@ def read_array(path: PathLike, dtype: DTypeLike, begin: int, count: int) -> NDAr
             f"opened, got {begin + len(data)}: changed while it was counted"
         )
     return np.frombuffer(data, dtype)
+
+
+def _remote_status(address: str, what: str) -> os.stat_result:
+    """With the size alone."""
+    try:
+        size = RemoteFile.look(address).size
+    except SourceNotFoundError as error:
+        raise SourceNotFoundError(
+            f"tokens: expected {what}, got {address!r}: no such file"
+        ) from error
+    return os.stat_result((0, 0, 0, 0, 0, 0, size, 0, 0, 0))
+
+
+def _look_remote(file: RemoteFile, dtype: DTypeLike | None) -> TokenFile:
+    width = _flat_dtype(file.address, file.size, dtype)
+    part = file.part(width, 0, file.size // width.itemsize)
+    return TokenFile(part, None, file.size, file.modified)
 
 
 def _look(
@@ -166,19 +192,25 @@ def _map_npy(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
     return array
 
 
-def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
+def _flat_dtype(path: PathLike, size: int, dtype: DTypeLike | None) -> np.dtype[Any]:
+    """The token type, of which a file of so many bytes holds a whole number."""
     if dtype is None:
         raise ArgumentError(
             f"dtype: expected the token type of {path} (flat files do not say it), "
             "such as 'uint16' or 'uint32', got None"
         )
     width = token_dtype("dtype", dtype).newbyteorder("<")
-    size = path.stat().st_size
     if size % width.itemsize:
         raise SourceError(
             f"tokens: expected a size that is a multiple of {width.itemsize} bytes ({width.name}), "
             f"got {size} bytes in {path}: truncated, or of another dtype"
         )
+    return width
+
+
+def _map_flat(path: Path, dtype: DTypeLike | None) -> NDArray[Any]:
+    size = path.stat().st_size
+    width = _flat_dtype(path, size, dtype)
     if size == 0:  # which mmap refuses
         return np.empty(0, width)
     return np.memmap(path, dtype=width, mode="r")

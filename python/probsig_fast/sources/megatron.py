@@ -33,7 +33,7 @@ class MegatronSource(DocumentSource):
 
     Args:
         paths: `X.idx`, `X.bin` or the prefix `X`, or a glob, or several; in the order in which
-            they are read.
+            they are read. A data set that is named by both of its files (`X.*`) is read once.
         all_modes: count the sequences of all modes of a multimodal data set, as tokens of one
             vocabulary. False: a mode other than 0, text, is an error.
 
@@ -48,7 +48,7 @@ class MegatronSource(DocumentSource):
     """
 
     def __init__(self, paths: PathLike | Sequence[PathLike], all_modes: bool = False) -> None:
-        super().__init__([_Pair.looked_at(path, all_modes) for path in paths_of(paths)])
+        super().__init__([_Pair.looked_at(*pair, all_modes) for pair in _pairs(paths_of(paths))])
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class _Pair:
     by_document: bool
 
     @classmethod
-    def looked_at(cls, path: Path, all_modes: bool) -> _Pair:
-        index_path, data_path = _paths(path)
+    def looked_at(cls, index_path: Path, data_path: Path, all_modes: bool) -> _Pair:
         index = MegatronIndex.read(index_path)
         size = file_status(data_path, f"the token file of {index_path}").st_size
         tokens = check_sequences(index, size)
@@ -108,8 +107,13 @@ class _Pair:
         return {**self.tokens.fingerprint(), "index": file_fingerprint(self.index.path)}
 
 
-def _paths(path: Path) -> tuple[Path, Path]:
+def _pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Index and token file, from either one or from what both names start with."""
-    name = os.fspath(path)
-    prefix = name[:-4] if name.endswith((".idx", ".bin")) else name
-    return Path(prefix + ".idx"), Path(prefix + ".bin")
+    names = [os.fspath(path) for path in paths]
+    found = []
+    for i, name in enumerate(names):
+        prefix = name[:-4] if name.endswith((".idx", ".bin")) else name
+        other = prefix + {".idx": ".bin", ".bin": ".idx"}.get(name[len(prefix) :], "")
+        if other == name or other not in names[:i]:
+            found.append((Path(prefix + ".idx"), Path(prefix + ".bin")))
+    return found

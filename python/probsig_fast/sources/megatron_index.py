@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ..errors import SourceError
 from .mapped import file_status, read_array, read_bytes
+from .remote import lasting
 
 MAGIC, LEGACY_MAGIC = b"MMIDIDX\0\0", b"TNTIDX\0\0"
 #: Sequences of which lengths, offsets or modes are in memory at a time.
-BLOCK = 2**21
+BLOCK = 2**20
 #: The first sum of lengths in bytes that 32 bits do not hold.
 OVERFLOW = 2**31
 
@@ -78,7 +79,7 @@ class MegatronIndex:
                 path, _CODE_AT, f"the code of an integer token type ({_codes()})", f"{code}{floats}"
             )
         documents, has_modes = _layout(path, size, sequences, head)
-        location = os.path.abspath(path)
+        location = lasting(path)
         return cls(path, location, size, np.dtype(_DTYPES[code]), sequences, documents, has_modes)
 
     @property

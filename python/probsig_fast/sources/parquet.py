@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import ProbsigError, SourceError
 from .batches import Piece, streams_of
-from .fingerprint import file_fingerprint
 from .mapped import file_status
+from .fingerprint import file_fingerprint
 from .paths import PathLike, expand_all
-from .remote import RemoteFile, is_address, open_remote
+from .remote import RemoteFile, is_address, lasting, open_remote
 from .stream import Stream
 from .tables import arrow, check_lists, check_mask, check_same, choose_column, piece_of
 
@@ -85,11 +85,7 @@ class ParquetSource:
     def fingerprint(self) -> list[dict[str, Any]]:
         return [
             {
-                **(
-                    RemoteFile.look(file.path).fingerprint()
-                    if is_address(file.path)
-                    else file_fingerprint(file.path)
-                ),
+                **file_fingerprint(file.place),
                 "column": file.column,
                 "mask": file.mask,
                 "inputs_only": self.inputs_only,
@@ -109,10 +105,12 @@ class _File:
     """A file as it was when the source was made.
 
     Attributes:
+        place: where it is read, from any working folder.
         values: items of the column in all, as its metadata say; about as many as tokens.
     """
 
     path: str
+    place: str
     bytes: int
     modified: float | str | None
     column: str
@@ -137,7 +135,9 @@ def _look(path: str, column: str | None) -> _File:
             for i in range(group.num_columns)
             if group.column(i).path_in_schema.startswith(f"{name}.")
         )
-        return _File(path, size, modified, name, mask, dtype, metadata.num_rows, values)
+        return _File(
+            path, lasting(path), size, modified, name, mask, dtype, metadata.num_rows, values
+        )
 
 
 def _status(path: str) -> tuple[int, float | str | None]:
@@ -152,7 +152,7 @@ def _read(looked: _File) -> Iterator[Piece]:
     columns = [looked.column, *([looked.mask] if looked.mask else [])]
     batch_rows = max(1, _BATCH * looked.rows // max(looked.values, 1))
     row = 0
-    with _opened(looked.path) as file:
+    with _opened(looked.place) as file:
         if file.metadata.num_rows != looked.rows:
             raise SourceError(
                 f"tokens: expected {looked.rows} rows in {looked.path}, as when it was opened, got "

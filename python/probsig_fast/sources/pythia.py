@@ -78,7 +78,7 @@ class PythiaSource:
 
     def describe(self) -> list[dict[str, Any]]:
         shards = zip(self._shards.paths, self._shards.sizes, strict=True)
-        files: list[dict[str, Any]] = [{"path": str(path), "bytes": size} for path, size in shards]
+        files: list[dict[str, Any]] = [{"path": address_of(path) or str(path), "bytes": size} for path, size in shards]
         return [{"rows": list(self.rows), "row_tokens": self.row_tokens}, *files]
 
     def fingerprint(self) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from ..errors import (
     SourceNotFoundError,
     missing_extra,
 )
-from .fingerprint import _pages as sampled_pages
 from .stream import Part
 
 #: Tokens are asked for by so many bytes at a time: a request to a store takes some 50 ms, in which
@@ -33,12 +31,37 @@ BLOCK = 2**22
 #: Blocks kept: chunks that lie side by side, and a look beyond the last one, ask for the same.
 KEPT_BLOCKS = 16
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
+_PROTOCOLS = r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+:"
+_ADDRESS = re.compile(f"{_PROTOCOLS}//")
+#: What `Path` makes of one.
+_COLLAPSED = re.compile(f"({_PROTOCOLS})/(?!/)(.+)", re.DOTALL)
 
 
 def is_address(path: Any) -> bool:
     """Whether this is an address such as `s3://bucket/name`, and not a path."""
     return isinstance(path, str) and _ADDRESS.match(path) is not None
+
+
+def address_of(path: str | os.PathLike[str]) -> str | None:
+    """The address that a text is, or that a `Path` made of one was; None for a path."""
+    name = os.fspath(path)
+    if _ADDRESS.match(name):
+        return name
+    collapsed = _COLLAPSED.fullmatch(name)
+    if collapsed is None or os.path.lexists(name):
+        return None
+    return f"{collapsed[1]}//{collapsed[3]}"
+
+
+def lasting(path: str | os.PathLike[str]) -> str:
+    """A path that means the same file in another working folder, in which a worker may run."""
+    return address_of(path) or os.path.abspath(path)
+
+
+def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file, wherever it lies."""
+    address = address_of(path)
+    return open_remote(address) if address else open(path, "rb")
 
 
 def local_path(address: str) -> str:
@@ -54,7 +77,8 @@ def expand_address(pattern: str) -> list[str]:
         SourceNotFoundError: a glob that names no file.
         SourceError, ArgumentError, MissingExtraError: see `RemoteFile.look`.
     """
-    if not any(sign in pattern for sign in "*?["):
+    signs = "*[" if pattern.startswith("http") else "*?["  # there, `?` begins a query
+    if not any(sign in pattern for sign in signs):
         return [pattern]
     system, path = _system(pattern)
     with told(pattern):
@@ -73,7 +97,7 @@ def expand_address(pattern: str) -> list[str]:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file at an address, as it was when it was looked at. Only its address is pickled.
+    """A file at an address, as it was when it was looked at.
 
     Attributes:
         address: with its protocol.
@@ -122,37 +146,46 @@ class RemoteFile:
         """
         return _read(self.address, begin, end)
 
-    def token_parts(self, dtype: np.dtype[Any], begin: int, tokens: int) -> tuple[Part, ...]:
-        """`tokens` from byte `begin` on, in blocks, each fetched when it is asked for."""
-        width, step = dtype.itemsize, BLOCK // dtype.itemsize
-        return tuple(
-            Part(
-                self.address,
-                min(step, tokens - first),
-                dtype,
-                partial(
-                    _block,
-                    self.address,
-                    begin + first * width,
-                    begin + min(first + step, tokens) * width,
-                    dtype,
-                ),
-                first,
-            )
-            for first in range(0, tokens, step)
-        )
+    def part(self, dtype: np.dtype[Any], begin: int, tokens: int) -> Part:
+        """`tokens` from byte `begin` on, fetched where they are asked for."""
+        place = _Place(self.address, self.size, begin)
+        return RemotePart(self.address, tokens, dtype, partial(_fetch, place, dtype, 0, tokens), 0)
 
-    def fingerprint(self) -> dict[str, Any]:
-        """What tells these bytes from others: size, the store's mark, and a hash of some pages."""
-        digest = hashlib.blake2b(digest_size=16)
-        for begin, end in sampled_pages(self.size):
-            digest.update(self.read(begin, end))
-        return {
-            "path": self.address,
-            "bytes": self.size,
-            "modified": self.modified,
-            "pages": digest.hexdigest(),
-        }
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a part begins: in a file of so many bytes, at this one."""
+
+    address: str
+    bytes: int
+    begin: int
+
+
+class RemotePart(Part):
+    """Tokens at an address, of which any range can be had by itself."""
+
+    def slice(self, low: int, high: int) -> NDArray[Any]:
+        place, dtype, first, _ = self._fetched()
+        return _fetch(place, dtype, first + low, first + high)
+
+    def between(self, begin: int, end: int) -> Part:
+        place, dtype, first, _ = self._fetched()
+        opened = partial(_fetch, place, dtype, first + begin, first + end)
+        return RemotePart(self.name, end - begin, dtype, opened, self.first + begin)
+
+    def _fetched(self) -> Any:
+        return cast("partial[Any]", self.open).args
+
+
+def _fetch(place: _Place, dtype: np.dtype[Any], low: int, high: int) -> NDArray[Any]:
+    """Tokens [low, high) of those from a place on, out of the blocks that hold them."""
+    begin, end = (place.begin + position * dtype.itemsize for position in (low, high))
+    pieces = []
+    for start in range(begin // BLOCK * BLOCK, end, BLOCK):
+        block = _BLOCKS.get(place.address, start, min(start + BLOCK, place.bytes))
+        pieces.append(memoryview(block)[max(begin - start, 0) : end - start])
+    tokens = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype)
+    return tokens if tokens.flags.aligned else tokens.copy()
 
 
 def open_remote(address: str) -> BinaryIO:
@@ -178,10 +211,6 @@ def _read(address: str, begin: int, end: int) -> bytes:
             "while it was read"
         )
     return data
-
-
-def _block(address: str, begin: int, end: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.frombuffer(_BLOCKS.get(address, begin, end), dtype)
 
 
 class _Blocks:

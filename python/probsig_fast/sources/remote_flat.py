@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from ..errors import ArgumentError, SourceError
 from .arrays import check_offsets
-from .fingerprint import array_fingerprint
+from .fingerprint import array_fingerprint, file_fingerprint
 from .remote import RemoteFile, is_address
 from .stream import Part, Stream, join
 from .token_dtype import token_dtype
@@ -66,7 +66,7 @@ class RemoteFileSource:
             self._starts = check_offsets(offsets, self.total)
 
     def streams(self) -> Iterator[Stream]:
-        each = (Stream(file.parts, None, file.row_length) for file in self._files if file.parts)
+        each = (Stream((file.part,), None, file.row_length) for file in self._files if file.tokens)
         if not self._join and self._starts is None:
             yield from each
             return
@@ -88,7 +88,7 @@ class RemoteFileSource:
     def fingerprint(self) -> list[dict[str, Any]]:
         files = [
             {
-                **file.remote.fingerprint(),
+                **file_fingerprint(file.remote.address),
                 "dtype": str(file.dtype),
                 "row_length": file.row_length,
                 "join_files": self._join,
@@ -101,7 +101,7 @@ class RemoteFileSource:
 @dataclass(frozen=True)
 class _File:
     remote: RemoteFile
-    parts: tuple[Part, ...]
+    part: Part
     tokens: int
     dtype: np.dtype[Any]
     row_length: int | None = None
@@ -123,7 +123,7 @@ def _look(address: str, dtype: DTypeLike | None, format: str | None) -> _File:
             f"got {remote.size} bytes in {address}: truncated, or of another dtype"
         )
     tokens = remote.size // width.itemsize
-    return _File(remote, remote.token_parts(width, 0, tokens), tokens, width)
+    return _File(remote, remote.part(width, 0, tokens), tokens, width)
 
 
 def _look_npy(remote: RemoteFile, dtype: DTypeLike | None) -> _File:
@@ -151,7 +151,7 @@ def _look_npy(remote: RemoteFile, dtype: DTypeLike | None) -> _File:
             f"says, got {remote.size}: truncated or damaged"
         )
     row_length = shape[1] or None if len(shape) == 2 else None
-    return _File(remote, remote.token_parts(found, begin, tokens), tokens, found, row_length)
+    return _File(remote, remote.part(found, begin, tokens), tokens, found, row_length)
 
 
 def open_address(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import SourceError, SourceNotFoundError
 from .mapped import file_status, read_bytes
+from .remote import RemoteFile, address_of, lasting
 from .stream import Part
 
 _NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,9})-of-(?P<last>[0-9]{1,9})\.bin", re.DOTALL)
@@ -61,12 +62,15 @@ class Shards:
 
     def parts(self) -> tuple[Part, ...]:
         """The tokens; one whose two bytes lie in two slices is a part of its own."""
-        files = [os.path.abspath(path) for path in self.paths]
+        files = [lasting(path) for path in self.paths]
         edges = [0, *accumulate(self.sizes)]
         parts = []
         for i, path in enumerate(self.paths):
             first, last = (edges[i] + 1) // 2, edges[i + 1] // 2
-            if first < last:
+            if first < last and (address := address_of(path)):
+                remote = RemoteFile(address, self.sizes[i], None)
+                parts.append(remote.part(TOKEN, 2 * first - edges[i], last - first))
+            elif first < last:
                 place = (files[i], self.sizes[i], 2 * first - edges[i], last - first)
                 parts.append(Part(str(path), last - first, TOKEN, partial(_mapped, *place)))
             if edges[i + 1] % 2 and self.sizes[i] and edges[i + 1] < self.bytes:

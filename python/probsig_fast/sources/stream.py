@@ -48,6 +48,10 @@ class Part:
             )
         return tokens
 
+    def slice(self, low: int, high: int) -> NDArray[Any]:
+        """Tokens [low, high)."""
+        return self.tokens()[low:high]
+
     def between(self, begin: int, end: int) -> Part:
         """Its tokens [begin, end); of an array, these alone (and not the rest) when pickled."""
         if (begin, end) == (0, self.size):
@@ -112,11 +116,11 @@ class Stream:
         pieces = list(self._within(begin, end))
         if len(pieces) == 1:
             part, low, high = pieces[0]
-            return part.tokens()[low:high]
+            return part.slice(low, high)
         tokens = np.empty(sum(high - low for _, low, high in pieces), self.dtype)
         filled = 0
         for part, low, high in pieces:  # one at a time, so that one file is open at a time
-            tokens[filled : filled + high - low] = part.tokens()[low:high]
+            tokens[filled : filled + high - low] = part.slice(low, high)
             filled += high - low
         return tokens
 

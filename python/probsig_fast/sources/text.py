@@ -18,7 +18,7 @@ from .batches import Piece, streams_of
 from .fingerprint import file_fingerprint
 from .paths import PathLike, expand_all
 from .pile_text import check_subsets, check_text_files, numbered_documents, text_pieces
-from .remote import RemoteFile, is_address
+from .remote import RemoteFile, is_address, lasting
 from .stream import Stream
 from .tokenizing import Coder, Seconds, Text, tokenize
 
@@ -86,6 +86,7 @@ class TextSource:
             )
         self._threads = thread_count(threads)
         sizes = check_text_files(self._paths)
+        self._places = [lasting(path) for path in self._paths]
         self._coder = Coder(tokenizer)
         self.vocab_size = self._coder.vocab_size
         if append_eos is not None:
@@ -133,17 +134,7 @@ class TextSource:
         ]
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        return [
-            {
-                **(
-                    RemoteFile.look(path).fingerprint()
-                    if is_address(path)
-                    else file_fingerprint(path)
-                ),
-                **self._how(),
-            }
-            for path in self._paths
-        ]
+        return [{**file_fingerprint(path), **self._how()} for path in self._places]
 
     def _how(self) -> dict[str, Any]:
         return {
@@ -170,7 +161,7 @@ class TextSource:
         self._check_found()
 
     def _texts(self) -> Iterator[Text]:
-        for number, path in enumerate(self._paths):
+        for number, path in enumerate(self._places):
             if _is_whole(path):
                 yield Text(self._whole(path), number, path)
                 continue

@@ -34,7 +34,7 @@ def token_dtype(argument: str, dtype: DTypeLike) -> np.dtype[Any]:
     """
     try:
         result = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         result = None
     if result is None or result.kind not in "iu":
         raise ArgumentTypeError(f"{argument}: expected an integer token type, got {dtype!s}")

@@ -175,7 +175,9 @@ def _encode(batch: list[Text], coder: Coder, append_eos: int | None) -> Tokenize
     for each in batch:
         try:
             parts.append(coder.encode(each.text))
-        except Exception as error:  # tokenizers raises plain Exception
+        except (MemoryError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # tokenizers raises plain Exception, and Rust's panics
             raise SourceError(
                 f"text: expected a text that the tokenizer {coder.name} takes in {each.where}: "
                 f"{error}"
