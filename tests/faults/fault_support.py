@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,24 +108,23 @@ def operations(arguments: list[str], entries: int = 0) -> int:
     return int(ended.stdout.rpartition("operations: ")[2])
 
 
-def probsig_killed_after(seconds: float, arguments: list[str], plan: Path) -> int:
+def probsig_killed_after(seconds: float, arguments: list[str], plan: Path) -> tuple[int, str]:
     """The real command, killed so long after its plan is there (or it began, if it is there
-    already); its exit code."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "probsig_fast", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + _TIMEOUT
-        while not plan.is_file() and running.poll() is None and time.monotonic() < end:
-            time.sleep(0.002)
-        time.sleep(seconds)
-        running.kill()
-        return running.wait(_TIMEOUT)
-    finally:
-        running.kill()
-        running.wait()
+    already); its exit code and what it said."""
+    with tempfile.TemporaryFile("w+") as told:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "probsig_fast", *arguments], stdout=told, stderr=told
+        )
+        try:
+            end = time.monotonic() + _TIMEOUT
+            while not plan.is_file() and running.poll() is None and time.monotonic() < end:
+                time.sleep(0.002)
+            time.sleep(seconds)
+        finally:
+            running.kill()
+            code = running.wait()
+        told.seek(0)
+        return code, told.read()
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -173,11 +173,11 @@ def kill_until_done(
         more = ["--threads", str(rng.randint(1, 3))]
         more += ["--checkpoint-seconds", rng.choice(["0", "0", "0.05", "60"])]
         arguments = setting.command(folder, sources, *resume, *more)
-        code = probsig_killed_after(
+        code, told = probsig_killed_after(
             rng.uniform(0, seconds), arguments, folder / "counts" / "plan.json"
         )
         if code != KILLED:
-            assert code == 0, probsig(arguments).stderr
+            assert code == 0, told
             return
         kills += 1
         yield kills

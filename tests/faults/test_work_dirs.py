@@ -53,6 +53,11 @@ def live_files(work: Path) -> list[Path]:
     return [work / "plan.json", work / "state.json", *(work / n for n in state["body"]["files"])]
 
 
+def held(work: Path) -> dict[str, bytes]:
+    """What a folder holds beside the lock, which is of no use to anyone once its holder died."""
+    return {path.name: path.read_bytes() for path in work.iterdir() if path.name != "lock"}
+
+
 def resume(setting: Setting, sources: list[Path], work: Path) -> None:
     """As the command does, in this process."""
     relations = {"next": ps.Next(), "sets": ps.SameSequence(), "focus": ps.Prefix(3)}
@@ -85,6 +90,8 @@ def test_every_damaged_file_is_named(setting: Setting, tmp_path: Path) -> None:
         damaged = [content[:place] for place in places] + [content + b"\0"]
         damaged += [flipped(content, place, rng.randrange(8)) for place in places]
         for each in damaged:
+            if says_the_same(path, each, content):
+                continue
             path.write_bytes(each)
             with pytest.raises(ProbsigError, match=re.escape(str(path))):
                 resume(setting, sources, work)
@@ -98,6 +105,14 @@ def test_every_damaged_file_is_named(setting: Setting, tmp_path: Path) -> None:
         path.write_bytes(content)
     expected, _ = undisturbed(setting, sources, tmp_path / "undisturbed")
     check_same(resumed(setting, sources, tmp_path / "killed"), expected)
+
+
+def says_the_same(path: Path, damaged: bytes, content: bytes) -> bool:
+    """Spaces between JSON's values are nobody's."""
+    try:
+        return path.suffix == ".json" and json.loads(damaged) == json.loads(content)
+    except ValueError:
+        return False
 
 
 def flipped(content: bytes, place: int, bit: int) -> bytes:
@@ -142,15 +157,14 @@ def later(path: Path) -> None:
 def test_a_source_that_changed_is_named(change: Any, what: str, tmp_path: Path) -> None:
     sources = write_sources(tmp_path)
     work = interrupted(NEXT, sources, tmp_path / "killed", 50)
-    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    before = held(work)
     copies = [shutil.copy2(path, tmp_path / f"{path.name}.kept") for path in sources]
     change(sources[1])
     ended = probsig(NEXT.command(tmp_path / "killed", sources, "--resume"))
     assert ended.returncode == 1
     assert f"source {sources[1]} is not as it was" in ended.stderr
     assert f"its {what} was" in ended.stderr
-    after = {path.name: path.read_bytes() for path in work.iterdir()}
-    assert after == before
+    assert held(work) == before
     for path, copy in zip(sources, copies, strict=True):
         shutil.copy2(copy, path)
     expected, _ = undisturbed(NEXT, sources, tmp_path / "undisturbed")
@@ -207,11 +221,11 @@ def test_another_version_is_told(name: str, tmp_path: Path) -> None:
 def test_an_interrupted_count_is_not_overwritten(tmp_path: Path) -> None:
     sources = write_sources(tmp_path)
     work = interrupted(NEXT, sources, tmp_path / "killed", 50)
-    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    before = held(work)
     ended = probsig(NEXT.command(tmp_path / "killed", sources))
     assert ended.returncode == 1
-    assert "--resume" in ended.stderr or "resume=True" in ended.stderr
-    assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    assert "--out: expected a new or empty folder" in ended.stderr
+    assert held(work) == before
 
 
 def test_two_runs_at_once(tmp_path: Path) -> None:
@@ -221,7 +235,8 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     command = [sys.executable, "-m", "probsig_fast", *NEXT.command(folder, sources)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
         while not (folder / "counts" / "state.json").is_file():
             assert first.poll() is None
             time.sleep(0.001)
@@ -230,11 +245,14 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
         for more in ([], ["--resume"]):
             second = probsig(NEXT.command(folder, sources, *more))
             assert second.returncode == 1
-            told = "in which one is at work" if more else "which holds 'plan.json'"
+            told = "in which one is at work" if more else "--out: expected a new or empty folder"
             assert told in second.stderr
         assert sorted(path.name for path in (folder / "counts").iterdir()) == before
         first.send_signal(signal.SIGCONT)
         assert first.wait(60) == 0
+    finally:
+        first.kill()
+        first.wait()
     check_same(resumed(NEXT, sources, folder), expected)
 
 

@@ -19,7 +19,8 @@ from writers import dolma_rows, dolma_table, flat, write_dolma
 
 import probsig_fast as ps
 from probsig_fast.errors import ProbsigError, SourceError, SourceNotFoundError
-from probsig_fast.sources import DolmaSource, documents, dolma_table
+from probsig_fast.sources import DolmaSource, documents
+from probsig_fast.sources import dolma_table as table_module
 
 V = 5
 DOCUMENTS = [[0, 1, 2], [], [3], [4, 0, 1]]
@@ -35,9 +36,9 @@ def test_documents_are_sequences(data: st.DataObject, tmp_path_factory: Any) -> 
     paths = [write_dolma(folder / f"{i}.npy", file, dtype) for i, file in enumerate(files)]
     block = data.draw(st.sampled_from([1, 2, 3, 2**21]))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (documents, dolma_table):
+        for module in (documents, table_module):
             patch.setattr(module, "BLOCK", block)
-        patch.setattr(dolma_table, "MAX_LINE", data.draw(st.sampled_from([90, 200, 2**20])))
+        patch.setattr(table_module, "MAX_LINE", data.draw(st.sampled_from([90, 200, 2**20])))
         quoted = data.draw(st.booleans())
         for path, file in zip(paths, files, strict=True):
             rows = [
@@ -216,7 +217,7 @@ ERRORS: dict[str, tuple[bytes, bytes, str]] = {
     ),
     "a value too long": (
         TOKENS,
-        text(b"0,7," + b"a" * (2**17 + 1) + b",b,1\n"),
+        text(b'0,7,"' + b"a" * (2**17 + 1) + b'",b,1\n'),
         "a table of text in x.csv.gz, got, in line 2: field larger than",
     ),
     "a line too long": (

@@ -26,7 +26,7 @@ from probsig_fast.errors import (
 from probsig_fast.sources import remote
 from probsig_fast.sources.parquet import ParquetSource
 from probsig_fast.sources.paths import expand_one
-from probsig_fast.sources.remote import RemoteFile, is_address, local_path
+from probsig_fast.sources.remote import RemoteFile, address_of, is_address, local_path
 from probsig_fast.sources.remote_flat import RemoteFileSource, open_address
 from probsig_fast.sources.text import TextSource
 
@@ -58,8 +58,11 @@ def u16(tokens: list[int]) -> bytes:
 def test_what_is_an_address() -> None:
     for text in ("s3://b/x.bin", "memory://x", "hf://datasets/a/b", "simplecache::s3://b/x"):
         assert is_address(text)
+        assert address_of(text) == address_of(Path(text)) == text
     for path in ("x.bin", "/a://b", "C:/x.bin", "", "a b://c", Path("s3://x"), 3, b"s3://x"):
         assert not is_address(path)
+    for name in ("x.bin", "/a://b", "C:/x.bin", "a b:/c", "s3:x", "C://x"):
+        assert address_of(Path(name)) is None
     assert local_path("file:///a/b.bin") == "/a/b.bin"
     assert local_path("s3://a/b.bin") == "s3://a/b.bin"
 
@@ -292,22 +295,15 @@ def test_what_opens_an_address(store: Any) -> None:
     flat, array = store("x.bin", u16(TOKENS)), store("y.npy", npy(np.array(TOKENS, np.uint16)))
     assert sequences_of(open_address([flat, array], dtype="uint16")) == [TOKENS, TOKENS]
     assert sequences_of(open_address([store("z", u16([3]))], dtype="<u2", format="flat")) == [[3]]
-    cases: list[tuple[list[str], dict[str, Any], type, str]] = [
-        (
-            [flat, "y.bin"],
-            {},
-            ArgumentError,
-            "expected addresses alone or paths alone, got 'y.bin'",
-        ),
-        (["memory://x.jsonl.zst"], {}, ArgumentError, "got text, .*: give TextSource.*--tokenizer"),
-        (["memory://x.idx"], {}, SourceError, "got megatron, such as memory://x.idx: copy its fi"),
-        (
-            ["memory://x.parquet"],
-            {"dtype": "u2"},
-            ArgumentError,
-            "dtype: expected none for Parquet",
-        ),
+    cases: list[tuple[list[str], dict[str, Any], str]] = [
+        ([flat, "y.bin"], {}, "expected addresses alone or paths alone, got 'y.bin' among add"),
+        (["memory://x.jsonl.zst"], {}, "got text, memory://x.jsonl.zst: give TextSource.*--tok"),
+        (["memory://x.ds", flat], {}, "files of one format, got datatrove and flat"),
+        (["memory://x.parquet"], {"dtype": "u2"}, "dtype: expected none for parquet, whose fi"),
+        (["memory://x.ds"], {"offsets": [0]}, "offsets: expected none for files of format data"),
+        (["memory://x.idx"], {"join_files": True}, "join_files: expected none for files of fo"),
+        ([flat, flat], {"format": "hugging-face"}, "one folder of hugging-face, got 2 addresses"),
     ]
-    for addresses, options, error, told in cases:
-        with pytest.raises(error, match=told):
+    for addresses, options, told in cases:
+        with pytest.raises(ArgumentError, match=told):
             open_address(addresses, **options)

@@ -107,26 +107,25 @@ def check_rows(source: Any, rows: list[list[int]]) -> None:
     for row in rows:
         np.add.at(expected, (row[:-1], row[1:]), 1)
     assert (counts.to_scipy().toarray() == expected).all()
+    flattened = [token for row in rows for token in row]
     (stream,) = source.streams()
     (again,) = pickle.loads(pickle.dumps(source)).streams()
-    assert again.raw(0, len(again)).tolist() == stream.raw(0, len(stream)).tolist() == sum(rows, [])
+    assert again.raw(0, len(again)).tolist() == stream.raw(0, len(stream)).tolist() == flattened
 
 
 def test_a_data_set_of_hugging_face(uploaded: Any, tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     table = pa.table({"input_ids": pa.array(DOCUMENTS, pa.list_(pa.int32()))})
     (tmp_path / "saved").mkdir()
-    with pa.OSFile(str(tmp_path / "saved" / "d.arrow"), "wb") as file:
-        with pa.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table, max_chunksize=2)
+    path = str(tmp_path / "saved" / "d.arrow")
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
     state = {"_data_files": [{"filename": "d.arrow"}]}
     (tmp_path / "saved" / "state.json").write_text(json.dumps(state))
     folder = uploaded()
     check(HuggingFaceSource(f"{folder}/saved"), DOCUMENTS)
     check(open_source(f"{folder}/saved/", format="hugging-face"), DOCUMENTS)
-    with pytest.raises(
-        SourceError, match=r"expected state\.json, as save_to_disk writes it, in 'm"
-    ):
+    with pytest.raises(SourceError, match=r"expected state\.json, as save_to_disk writes it"):
         HuggingFaceSource(folder)
 
 
@@ -136,11 +135,9 @@ def test_files_that_are_missing_or_damaged(uploaded: Any, tmp_path: Path) -> Non
     (tmp_path / "x.bin").write_bytes(flat([1]))
     (tmp_path / "y.ds.index").unlink()
     folder = uploaded()
-    with pytest.raises(SourceError, match="expected 56 bytes in .*x.bin, 28 tokens of uint16 as"):
+    with pytest.raises(SourceError, match=r"expected 56 bytes in .*x.bin, 28 tokens of uint16 as"):
         MegatronSource(f"{folder}/x.idx")
-    with pytest.raises(
-        SourceNotFoundError, match="the index of .*y.ds, got .*index': no such file"
-    ):
+    with pytest.raises(SourceNotFoundError, match=r"the index of .*y.ds, got .*: no such file"):
         DatatroveSource(f"{folder}/y.ds")
-    with pytest.raises(SourceNotFoundError, match="expected an index file, got .*no such file"):
+    with pytest.raises(SourceNotFoundError, match=r"expected an index file, got .*no such file"):
         MegatronSource(f"{folder}/z.idx")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..errors import SourceError
 from .documents import BLOCK, DocumentSource, Ends, exact_dtype, falls, paths_of
 from .fingerprint import file_fingerprint
 from .mapped import PathLike, TokenFile, file_status, look_flat, read_array
+from .remote import lasting
 
 
 class DatatroveSource(DocumentSource):

@@ -16,6 +16,7 @@ from .documents import DocumentSource, Ends, exact_dtype, paths_of
 from .dolma_table import document_ends
 from .fingerprint import file_fingerprint
 from .mapped import PathLike, TokenFile, file_status, look_flat, read_bytes
+from .remote import lasting
 
 NPY_MAGIC = b"\x93NUMPY"
 

@@ -8,13 +8,14 @@ import re
 import zlib
 from array import array
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError
+from ..errors import ProbsigError, SourceError
 from .documents import Ends
+from .remote import open_binary
 
 #: Documents of which the ends are in memory at a time.
 BLOCK = 2**20
@@ -36,7 +37,7 @@ def document_ends(table: str) -> Iterator[Ends]:
     """
     last = line = 0
     try:
-        with open(table, "rb") as packed, gzip.GzipFile(fileobj=packed) as file:
+        with open_binary(table) as packed, gzip.GzipFile(fileobj=packed) as file:
             rest = b""
             while True:
                 block = rest + file.read(MAX_LINE)
@@ -48,6 +49,8 @@ def document_ends(table: str) -> Iterator[Ends]:
                 last, line = int(places[-1, 1]), line + len(places)
             # What is left has quotes, other letters, damage, or nothing.
             yield from _carefully(rest, file, last, line, table)
+    except ProbsigError:
+        raise
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"tokens: expected whole gzip data in {table}: {error}") from error
 
@@ -64,7 +67,9 @@ def _plain(block: bytes, first: bool) -> tuple[NDArray[np.int64], bytes]:
     return np.empty((0, 2), np.int64), block
 
 
-def _carefully(rest: bytes, file: BinaryIO, last: int, line: int, table: str) -> Iterator[Ends]:
+def _carefully(
+    rest: bytes, file: IO[bytes] | gzip.GzipFile, last: int, line: int, table: str
+) -> Iterator[Ends]:
     """The same by a parser of CSV, a line at a time."""
     places, lines = array("q"), array("q")
     for number, start, end in _rows(rest, file, line, table):
@@ -97,7 +102,9 @@ def _check(places: NDArray[np.int64], last: int, lines: NDArray[np.int64], table
         )
 
 
-def _rows(rest: bytes, file: BinaryIO, line: int, table: str) -> Iterator[tuple[int, int, int]]:
+def _rows(
+    rest: bytes, file: IO[bytes] | gzip.GzipFile, line: int, table: str
+) -> Iterator[tuple[int, int, int]]:
     """Each document's line, start and end."""
     reader = csv.reader(_lines(rest, file, line, table), strict=True)
     try:
@@ -118,7 +125,7 @@ def _rows(rest: bytes, file: BinaryIO, line: int, table: str) -> Iterator[tuple[
         ) from error
 
 
-def _lines(rest: bytes, file: BinaryIO, line: int, table: str) -> Iterator[str]:
+def _lines(rest: bytes, file: IO[bytes] | gzip.GzipFile, line: int, table: str) -> Iterator[str]:
     """The lines of `rest` and of what the file still has."""
     begin = 0
     while True:

@@ -16,8 +16,8 @@ from ..errors import ArgumentError, SourceError, SourceNotFoundError
 from .arrays import check_offsets
 from .fingerprint import array_fingerprint
 from .mapped import PathLike, TokenFile, look_flat, look_npy
-from .sidecar import read_sidecar
 from .remote import address_of, expand_address
+from .sidecar import read_sidecar
 from .stream import Stream, join
 
 

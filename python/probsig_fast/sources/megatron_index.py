@@ -6,7 +6,6 @@ All arrays are unaligned in the file, so they are read as bytes and never mapped
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass

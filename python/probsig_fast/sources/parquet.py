@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import ProbsigError, SourceError
 from .batches import Piece, streams_of
-from .mapped import file_status
 from .fingerprint import file_fingerprint
+from .mapped import file_status
 from .paths import PathLike, expand_all
 from .remote import RemoteFile, is_address, lasting, open_remote
 from .stream import Stream

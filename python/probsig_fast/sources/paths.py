@@ -42,4 +42,3 @@ def expand_one(path: PathLike) -> list[str]:
     if is_address(name):
         return expand_address(str(name))
     return [os.fspath(each) for each in expand(name)]
-

@@ -16,6 +16,7 @@ from .flat import expand
 from .mapped import PathLike
 from .megatron_checks import check_documents, check_sequences
 from .megatron_index import MegatronIndex, damaged
+from .remote import address_of
 from .shards import TOKEN, Shards
 from .stream import Stream
 
@@ -78,7 +79,9 @@ class PythiaSource:
 
     def describe(self) -> list[dict[str, Any]]:
         shards = zip(self._shards.paths, self._shards.sizes, strict=True)
-        files: list[dict[str, Any]] = [{"path": address_of(path) or str(path), "bytes": size} for path, size in shards]
+        files: list[dict[str, Any]] = [
+            {"path": address_of(path) or str(path), "bytes": size} for path, size in shards
+        ]
         return [{"rows": list(self.rows), "row_tokens": self.row_tokens}, *files]
 
     def fingerprint(self) -> list[dict[str, Any]]:

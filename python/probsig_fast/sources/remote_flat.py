@@ -15,7 +15,7 @@ from ..errors import ArgumentError, SourceError
 from .arrays import check_offsets
 from .fingerprint import array_fingerprint, file_fingerprint
 from .remote import RemoteFile, is_address
-from .stream import Part, Stream, join
+from .stream import Part, Source, Stream, join
 from .token_dtype import token_dtype
 
 #: More than any header of an array of numbers takes.
@@ -161,43 +161,73 @@ def open_address(
     offsets: Any = None,
     join_files: bool = False,
     format: str | None = None,
-) -> Any:
+) -> Source:
     """A source over files that `expand_one` gave, of which at least one lies at an address.
 
     Raises:
-        ArgumentError: paths among addresses; options that have no meaning; text, which needs a
-            tokenizer.
-        SourceError: a format that is read from files of this machine only.
-        And as `RemoteFileSource` and `ParquetSource`.
+        ArgumentError: paths among addresses; several formats; options that have no meaning; text,
+            which needs a tokenizer.
+        And as the sources.
     """
     local = [address for address in addresses if not is_address(address)]
     if local:
         raise ArgumentError(
             f"tokens: expected addresses alone or paths alone, got {local[0]!r} among addresses"
         )
-    kinds = {format or _kind(address) for address in addresses}
-    if kinds == {"parquet"}:
+    kinds = sorted({format or _kind(address) for address in addresses})
+    if set(kinds) <= {"flat", "npy"}:
+        return RemoteFileSource(addresses, dtype, join_files, offsets, format)
+    if len(kinds) > 1:
+        raise ArgumentError(f"tokens: expected files of one format, got {' and '.join(kinds)}")
+    for name, given in (("offsets", offsets), ("join_files", join_files or None)):
+        if given is not None:
+            raise ArgumentError(
+                f"{name}: expected none for files of format {kinds[0]}, which say themselves where "
+                f"sequences end, got {type(given).__name__}"
+            )
+    if kinds[0] in ("datatrove", "dolma"):
+        return _with_dtype(kinds[0], addresses, dtype)
+    if dtype is not None:
+        raise ArgumentError(f"dtype: expected none for {kinds[0]}, whose files say it, got {dtype}")
+    return _open_typed(kinds[0], addresses)
+
+
+def _with_dtype(kind: str, addresses: Sequence[str], dtype: DTypeLike | None) -> Source:
+    from .datatrove import DatatroveSource
+    from .dolma import DolmaSource
+
+    return (DatatroveSource if kind == "datatrove" else DolmaSource)(addresses, dtype)
+
+
+def _open_typed(kind: str, addresses: Sequence[str]) -> Source:
+    if kind == "parquet":
         from .parquet import ParquetSource
 
-        for name, given in (("dtype", dtype), ("offsets", offsets), ("join_files", join_files)):
-            if given is not None and given is not False:
-                raise ArgumentError(f"{name}: expected none for Parquet, got {given!r}")
         return ParquetSource(addresses)
-    other = sorted(kinds - {"flat", "npy"})
-    if other == ["text"]:
+    if kind == "megatron":
+        from .megatron import MegatronSource
+
+        return MegatronSource(addresses)
+    if kind == "pythia":
+        from .pythia import PythiaSource
+
+        return PythiaSource(addresses)
+    if kind == "hugging-face" and len(addresses) == 1:
+        from .hugging_face import HuggingFaceSource
+
+        return HuggingFaceSource(addresses[0])
+    if kind == "hugging-face":
         raise ArgumentError(
-            f"tokens: expected files of token ids, got text, {addresses[0]}: give "
-            "TextSource(paths, tokenizer), or --tokenizer on the command line"
+            f"tokens: expected one folder of hugging-face, got {len(addresses)} addresses"
         )
-    if other:
-        raise SourceError(
-            f"tokens: expected a flat, .npy, Parquet or text file at an address, got {other[0]}, "
-            f"such as {addresses[0]}: copy its files to this machine"
-        )
-    return RemoteFileSource(addresses, dtype, join_files, offsets, format)
+    raise ArgumentError(
+        f"tokens: expected files of token ids, got text, {addresses[0]}: give TextSource(paths, "
+        "tokenizer), or --tokenizer on the command line"
+    )
 
 
 def _kind(address: str) -> str:
+    """By the name alone: nothing is looked for beside it."""
     kinds = {".npy": "npy", ".parquet": "parquet", ".idx": "megatron", ".ds": "datatrove"}
     path = PurePosixPath(address)
     if path.suffix in (".zst", ".gz"):
