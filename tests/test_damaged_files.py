@@ -68,6 +68,7 @@ def with_header(content: bytes, change: Callable[[dict[str, Any]], object]) -> b
     begin, header = header_of(content)
     change(header)
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + content[begin:]
 
 
@@ -288,6 +289,18 @@ def test_what_is_wrong_is_said(change: Any, message: str, tmp_path: Path) -> Non
 def ends_before_it_begins(entry: dict[str, Any]) -> None:
     begin = entry["data_offsets"][0]
     entry.update(shape=[-1], data_offsets=[begin, begin - 4])
+
+
+def test_arrays_at_odd_addresses(tmp_path: Path) -> None:
+    """A header of another length, and all else as it was: kernels could not read the arrays."""
+    content, path = saved_bytes(counted(), tmp_path), tmp_path / "d.safetensors"
+    begin, _ = header_of(content)
+    path.write_bytes((begin - 7).to_bytes(8, "little") + content[8:begin] + b" " + content[begin:])
+    message = (
+        rf"expected array 'column_sum' at a multiple of 8 bytes, got byte {begin + 1}: damaged"
+    )
+    with pytest.raises(CountsFileError, match=f"^{re.escape(str(path))}: {message}$"):
+        ps.Counts.load(path)
 
 
 def rule(header: dict[str, Any], **changes: Any) -> None:

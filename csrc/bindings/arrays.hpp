@@ -14,13 +14,20 @@ namespace probsig {
 
 namespace py = pybind11;
 
+// Whether elements lie at addresses that suit their type; kernels read them as such.
+inline bool is_aligned(const py::array& array) {
+  return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+}
+
 // Refuses another type, shape or layout rather than converting it: a silent copy of a corpus
 // would be worse than an error.
 template <class T>
 Span<T> as_span(const py::array& array, const char* name) {
-  if (!py::isinstance<py::array_t<T, py::array::c_style>>(array) || array.ndim() != 1) {
+  if (!py::isinstance<py::array_t<T, py::array::c_style>>(array) || array.ndim() != 1 ||
+      !is_aligned(array)) {
     throw py::type_error(std::string(name) + ": expected a contiguous 1-D array of " +
                          std::string(py::str(py::dtype::of<T>())) + ", got " +
+                         (is_aligned(array) ? "" : "unaligned ") +
                          std::string(py::str(array.dtype())) + " of " +
                          std::to_string(array.ndim()) + " dimensions");
   }

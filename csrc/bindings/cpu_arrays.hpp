@@ -50,7 +50,8 @@ inline void check_indices(const RowsView& rows, std::int64_t begin, std::int64_t
 
 // A C-contiguous 2-D array.
 inline DenseView as_dense(const py::array& array) {
-  if (!py::isinstance<py::array_t<double, py::array::c_style>>(array) || array.ndim() != 2) {
+  if (!py::isinstance<py::array_t<double, py::array::c_style>>(array) || array.ndim() != 2 ||
+      !is_aligned(array)) {
     throw py::type_error("dense: expected a contiguous 2-D array of float64");
   }
   return {{static_cast<const double*>(array.data()), static_cast<std::int64_t>(array.size())},

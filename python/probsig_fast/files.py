@@ -211,6 +211,11 @@ def _map(
             f"{path}: expected array {name!r} of {elements} {dtype} at byte {begin} of {size}, "
             f"got bytes {base + low} to {base + high}: damaged or truncated"
         )
+    if begin % dtype.itemsize:  # we pad our headers, and kernels read no element across words
+        raise CountsFileError(
+            f"{path}: expected array {name!r} at a multiple of {dtype.itemsize} bytes, got byte "
+            f"{begin}: damaged"
+        )
     if elements == 0:  # which mmap refuses
         return np.empty(0, dtype), end
     return np.memmap(path, dtype, "r", begin, (elements,)), end

@@ -40,6 +40,17 @@ def test_folder_is_never_replaced(probsig: Any, tokens: Path, tmp_path: Path) ->
     assert probsig("count", tokens, *FLAT, *SETS, "--out", tmp_path / "empty").code == 0
 
 
+def test_a_count_goes_on_where_it_is_asked_to(probsig: Any, tokens: Path, tmp_path: Path) -> None:
+    command = ("count", tokens, *FLAT, *SETS, "--out", tmp_path / "out")
+    assert probsig(*command).code == 0
+    hint = "; --resume goes on with the count in it"
+    one_error(
+        probsig(*command), f"--out: expected a new or empty folder, got '{tmp_path / 'out'}'{hint}"
+    )
+    run = probsig(*command, "--resume")
+    assert (run.code, run.err) == (0, "")
+
+
 def test_work_dir_goes_with_a_file(probsig: Any, tokens: Path, tmp_path: Path) -> None:
     run = probsig(
         *("count", tokens, *FLAT, *SETS, "--out", tmp_path / "out", "--work-dir", tmp_path / "work")

@@ -79,7 +79,7 @@ def test_every_damaged_file_is_named(setting: Setting, tmp_path: Path) -> None:
     """Cut short, longer, a bit of it another, or lost: an error that names it; and put back as it
     was, all goes on."""
     sources = write_sources(tmp_path)
-    work = interrupted(setting, sources, tmp_path / "killed", 50)
+    work = interrupted(setting, sources, tmp_path / "killed", 100 if setting is FOCUS else 50)
     rng = random.Random(setting.name)
     live = live_files(work)
     assert {"plan.json", "state.json"} < {path.name for path in live}

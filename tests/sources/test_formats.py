@@ -1,23 +1,19 @@
-"""Which source reads which files; and damaged `.npy` files."""
+"""Which source reads which files."""
 
 from __future__ import annotations
 
-import io
-import json
+import pickle
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from oracle import check_counts, expect
 from writers import flat, write_datatrove, write_dolma, write_megatron, write_pythia
 
 import probsig_fast as ps
-from probsig_fast.errors import ArgumentError, ArgumentTypeError, ProbsigError, SourceError
+from probsig_fast.errors import ArgumentError, ArgumentTypeError, SourceError
 from probsig_fast.sources import (
     FORMATS,
     DatatroveSource,
@@ -124,6 +120,30 @@ def test_a_format_that_is_asked_for() -> None:
     check_counts(
         ps.count(source, vocab_size=V), expect([[0, 1, 2, 3, 4, 0], *DOCUMENTS], ps.Next(), V)
     )
+
+
+@pytest.mark.parametrize("name", ["mega.idx", "trove.ds", "dolma.npy", "tokens.bin", "rows.npy"])
+def test_sources_go_to_other_processes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of another working folder."""
+    dtype = "uint16" if name == "tokens.bin" else None
+    expected = ps.count(open_source(name, dtype=dtype), vocab_size=V)
+    source = open_source(name, dtype=dtype)
+    data, mark = pickle.dumps(source), source.fingerprint()
+    monkeypatch.chdir("/")
+    assert source.fingerprint() == mark == pickle.loads(data).fingerprint()
+    assert ps.count(pickle.loads(data), vocab_size=V) == expected
+
+
+def test_rows_of_pythia_go_to_other_processes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = PythiaSource("pythia", rows=(1, 2), row_tokens=3)
+    expected, data = ps.count(source, vocab_size=V), pickle.dumps(source)
+    monkeypatch.chdir("/")
+    assert ps.count(pickle.loads(data), vocab_size=V) == expected
+    assert expected.data.tolist() == [1, 1]
 
 
 def test_parquet_and_hugging_face(tmp_path: Path) -> None:
@@ -266,141 +286,3 @@ def test_a_source_takes_no_format() -> None:
         ArgumentError, match="format: expected None for a source, which knows these"
     ):
         open_source(open_source("mega.idx"), format="flat")
-
-
-def saved(array: Any, version: tuple[int, int] | None = None) -> bytes:
-    with io.BytesIO() as file:
-        np.lib.format.write_array(file, array, version)
-        return file.getvalue()
-
-
-def header(text: str) -> bytes:
-    """A `.npy` file of a header alone."""
-    data = text.encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(data).to_bytes(2, "little") + data
-
-
-HOSTILE: dict[str, bytes] = {
-    "2^60 items": header(
-        "{'descr': '<u2', 'fortran_order': False, 'shape': (1152921504606846976,)}"
-    ),
-    "2^70 items": header(
-        "{'descr': '<u2', 'fortran_order': False, 'shape': (1180591620717411303424,)}"
-    ),
-    "2^80 in rows": header(
-        "{'descr': '<u2', 'fortran_order': False, 'shape': (1099511627776, 1099511627776)}"
-    ),
-    "negative": header("{'descr': '<u2', 'fortran_order': False, 'shape': (-1,)}"),
-    "two negatives": header("{'descr': '<u2', 'fortran_order': False, 'shape': (-1, -1)}"),
-    "objects": header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
-    "no dict": header("[1]"),
-    "no Python": header("{'descr': "),
-    "no UTF-8": b"\x93NUMPY\x03\x00\x04\x00\x00\x00\xff\xff\xff\n",
-    "deep": header("(" * 5000),
-    "version": b"\x93NUMPY\x09\x00" + bytes(64),
-    "nothing": b"",
-    "half a header": saved(np.zeros(3, np.uint16))[:20],
-    "half the tokens": saved(np.zeros(3, np.uint16))[:-3],
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_npy_files(tmp_path: Path, case: str) -> None:
-    (tmp_path / "x.npy").write_bytes(HOSTILE[case])
-    with pytest.raises(ProbsigError, match=r"tokens: expected"):
-        ps.count(tmp_path / "x.npy", vocab_size=V)
-
-
-@given(data=st.data())
-def test_damaged_npy_files_are_refused_or_read_as_they_are(
-    data: st.DataObject, tmp_path_factory: Any
-) -> None:
-    array = np.arange(6, dtype=data.draw(st.sampled_from(["<u2", ">u2", "<i4", "<u8"])))
-    make: Callable[[Any], Any] = data.draw(
-        st.sampled_from([np.copy, lambda a: a.reshape(2, 3), lambda a: a.reshape(2, 3).T])
-    )
-    content = bytearray(saved(make(array)))
-    at = data.draw(st.integers(0, len(content)))
-    content[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
-    path = tmp_path_factory.mktemp("npy") / "x.npy"
-    path.write_bytes(content)
-    try:
-        counts = ps.count(path, vocab_size=2**16)
-    except ProbsigError:
-        return
-    read = np.load(io.BytesIO(content))
-    rows = read.tolist() if read.ndim == 2 else [read.tolist()]
-    check_counts(counts, expect(rows, ps.Next(), 2**16))
-
-
-SIDECAR = {"dtype": "uint32", "tokens": 6, "vocab_size": V, "append_eos": None}
-
-
-@pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A flat file with its sidecar, in the working folder."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.bin").write_bytes(flat([0, 1, 2, 3, 4, 0], "uint32"))
-    (tmp_path / "x.json").write_text(json.dumps(SIDECAR))
-    return tmp_path
-
-
-def test_a_sidecar_says_type_and_vocabulary(told: Path) -> None:
-    plain = expect([[0, 1, 2, 3, 4, 0]], ps.Next(), V)
-    check_counts(ps.count("x.bin"), plain)
-    check_counts(ps.count(FileSource(["x.bin"])), plain)
-    assert open_source("x.bin", dtype="uint16").vocab_size is None  # it is not looked at then
-    (told / "y.bin").write_bytes(flat([0], "uint32"))
-    (told / "y.json").write_text(json.dumps({**SIDECAR, "tokens": 1, "vocab_size": 9}))
-    assert open_source("*.bin").vocab_size is None
-    assert open_source("*.bin").total == 7
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[1]",
-        "{",
-        "\xff",
-        '{"dtype": "uint32"}',
-        '{"tokens": 6}',
-        '{"sources": []}',
-        "[" * 10**6,
-    ],
-    ids=lambda text: text[:20],
-)
-def test_json_of_other_kinds_is_left_alone(told: Path, text: str) -> None:
-    (told / "x.json").write_text(text, encoding="latin-1")
-    with pytest.raises(ArgumentError, match=r"dtype: expected the token type of x\.bin"):
-        open_source("x.bin")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"tokens": 7},
-            r"expected 7 tokens of uint32 in x\.bin, as x\.json says, got 24 bytes: tr",
-        ),
-        ({"tokens": 6.0}, r"expected 6\.0 tokens of uint32 in x\.bin"),
-        ({"tokens": None}, r"expected None tokens of uint32 in x\.bin"),
-        ({"dtype": "uint16"}, r"expected 6 tokens of uint16 in x\.bin, as x\.json says, got 24"),
-        ({"dtype": "float32"}, r"expected one of uint8, .* in x\.json, got 'float32'"),
-        ({"dtype": [1]}, r"expected one of uint8, .* in x\.json"),
-        ({"dtype": {"names": 3}}, r"expected one of uint8, .* in x\.json"),
-    ],
-    ids=str,
-)
-def test_a_sidecar_that_says_otherwise_than_the_file(
-    told: Path, change: dict[str, Any], message: str
-) -> None:
-    (told / "x.json").write_text(json.dumps({**SIDECAR, **change}))
-    with pytest.raises(SourceError, match=message):
-        open_source("x.bin")
-
-
-@pytest.mark.parametrize("vocab_size", [0, -1, 2**31, "5", None, True, 5.0], ids=str)
-def test_no_vocabulary_in_a_sidecar(told: Path, vocab_size: Any) -> None:
-    (told / "x.json").write_text(json.dumps({**SIDECAR, "vocab_size": vocab_size}))
-    assert open_source("x.bin").vocab_size is None

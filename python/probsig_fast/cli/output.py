@@ -80,7 +80,8 @@ def check_output(path: Path, force: bool) -> None:
         raise ArgumentError(f"--out: expected a folder that can be written, got {path.parent}")
     if is_folder(path):
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise ArgumentError(f"--out: expected a new or empty folder, got {str(path)!r}")
+            begun = "; --resume goes on with the count in it" * (path / "plan.json").is_file()
+            raise ArgumentError(f"--out: expected a new or empty folder, got {str(path)!r}{begun}")
         return
     # The provenance goes beside the counts: it must not take the place of, say, a tokenizer.
     for taken in (path, path.with_suffix(".json")):

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..counting.job import Job
 from ..version import __version__
-from .cluster import Client, Future, dask
+from .cluster import Client, Future
 from .failures import told
+from .landing import Landing, landing
 from .reduction import Part, Reduction
 from .rows import Sizes
 from .sending import Chunk, Sender, grouped
@@ -101,7 +102,7 @@ class Run:
         )
         self._name, self._number = f"probsig-{uuid.uuid4().hex}", 0
         self._flying: dict[Future, _Flight] = {}
-        self._landed = dask().as_completed(loop=client.loop)
+        self._landing: Landing | None = None
         self._failed: tuple[tuple[float, int], BaseException] | None = None
         self._threads, self._asked = 0, -inf
         self.totals = Totals()
@@ -114,16 +115,8 @@ class Run:
             ProbsigError: what the tasks raised; of several, that of the first chunk.
         """
         try:
-            chunks = grouped(self._sender.chunks(), lambda: self._task_tokens, self._job)
-            while True:
-                self._count_more(chunks)
-                if self._failed and not any(self._before_failure()):
-                    raise self._failed[1]
-                if self._flying:
-                    for future in self._landed.next_batch():
-                        self._land(future)
-                elif not self._reduction.finish():
-                    return self._reduction.result()
+            with landing() as self._landing:
+                return self._parts(self._landing)
         except BaseException:
             self._cancel(self._flying)
             self._drop([part.handle for part in self._reduction.dropped()])
@@ -141,6 +134,18 @@ class Run:
         return self._submit("cut", cut_task, part.handle, begin, end)
 
     # Inside
+
+    def _parts(self, landing: Landing) -> list[Part[Future]]:
+        chunks = grouped(self._sender.chunks(), lambda: self._task_tokens, self._job)
+        while True:
+            self._count_more(chunks)
+            if self._failed and not any(self._before_failure()):
+                raise self._failed[1]
+            if self._flying:
+                for future, result in landing.next():
+                    self._land(future, result)
+            elif not self._reduction.finish():
+                return self._reduction.result()
 
     def _count_more(self, chunks: Iterator[list[Chunk]]) -> None:
         """Keep the workers busy, and no more than that: what is planned is held."""
@@ -161,35 +166,34 @@ class Run:
         parts = self._row_ranges if flight.chunks else 1
         future = self._submit("size", size_task, flight.handle, self._most, parts)
         self._flying[future] = flight
-        self._landed.add(future)
+        assert self._landing is not None
+        self._landing.expect(future)
 
-    def _land(self, future: Future) -> None:
+    def _land(self, future: Future, result: Sizes | Exception) -> None:
         flight = self._flying.pop(future, None)
         if flight is None:  # cancelled
             return
-        try:
-            sizes: Sizes = future.result()
-        except Exception as error:
+        if isinstance(result, Exception):
             self._drop([future, flight.handle])
-            if isinstance(error, MemoryError):  # MemoryLimitError among them
-                self._count_smaller(flight, error)
+            if isinstance(result, MemoryError):  # MemoryLimitError among them
+                self._count_smaller(flight, result)
             else:
-                self._fail(flight.place, told(error))
-        else:
-            if flight.chunks:
-                self.totals.add(sizes)
-                self._advance(sizes.n_read)
-            self._reduction.arrive(
-                Part(
-                    flight.handle,
-                    flight.begin,
-                    flight.end,
-                    flight.level,
-                    sizes.nbytes,
-                    sizes.entries,
-                    sizes.cuts,
-                )
+                self._fail(flight.place, told(result))
+            return
+        if flight.chunks:
+            self.totals.add(result)
+            self._advance(result.n_read)
+        self._reduction.arrive(
+            Part(
+                flight.handle,
+                flight.begin,
+                flight.end,
+                flight.level,
+                result.nbytes,
+                result.entries,
+                result.cuts,
             )
+        )
 
     def _count_smaller(self, flight: _Flight, error: MemoryError) -> None:
         """Count the same chunks, and all others, in tasks of half as many tokens."""

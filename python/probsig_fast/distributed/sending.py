@@ -41,10 +41,21 @@ class Chunk:
 
 
 def grouped(chunks: Iterable[Chunk], most: Callable[[], int], job: Job) -> Iterator[list[Chunk]]:
-    """Consecutive chunks for one task each, of `most()` tokens; larger ones are halved."""
+    """Consecutive chunks for one task each, of `most()` tokens; larger ones are halved.
+
+    Where `chunks` fails, those before it come first: one of them may fail, too.
+    """
     group: list[Chunk] = []
     tokens = 0
-    for chunk in chunks:
+    failed: Exception | None = None
+    source = iter(chunks)
+    while True:
+        try:
+            chunk = next(source, None)
+        except Exception as error:
+            chunk, failed = None, error
+        if chunk is None:
+            break
         for each in _small(chunk, most(), job):
             if group and tokens + each.core > most():
                 yield group
@@ -53,6 +64,8 @@ def grouped(chunks: Iterable[Chunk], most: Callable[[], int], job: Job) -> Itera
             tokens += each.core
     if group:
         yield group
+    if failed is not None:
+        raise failed
 
 
 def _small(chunk: Chunk, most: int, job: Job) -> Iterator[Chunk]:

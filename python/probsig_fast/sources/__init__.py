@@ -14,9 +14,13 @@ from .datatrove import DatatroveSource
 from .dolma import DolmaSource
 from .flat import FileSource
 from .formats import FORMATS, format_of, open_paths
+from .hugging_face import HuggingFaceSource
 from .megatron import MegatronSource
+from .parquet import ParquetSource
 from .pythia import PythiaSource
+from .remote_flat import RemoteFileSource
 from .stream import Part, Source, Stream
+from .text import SubsetNeverOccursWarning, TextSource
 from .token_dtype import MAX_VOCAB_SIZE, token_dtype
 
 __all__ = [
@@ -26,12 +30,17 @@ __all__ = [
     "DatatroveSource",
     "DolmaSource",
     "FileSource",
+    "HuggingFaceSource",
     "MegatronSource",
+    "ParquetSource",
     "Part",
     "PythiaSource",
+    "RemoteFileSource",
     "SequencesSource",
     "Source",
     "Stream",
+    "SubsetNeverOccursWarning",
+    "TextSource",
     "format_of",
     "open_source",
     "token_dtype",
@@ -89,8 +98,6 @@ def open_source(
         )
     if type(tokens).__module__.partition(".")[0] == "datasets":
         _refuse("a data set, which knows these itself", dtype=dtype, offsets=offsets)
-        from .hugging_face import HuggingFaceSource
-
         return HuggingFaceSource(tokens)
     if isinstance(tokens, Iterable) and not isinstance(tokens, (bytes, dict, set)):
         _refuse("an iterable of sequences", offsets=offsets)

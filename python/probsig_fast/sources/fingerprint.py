@@ -76,11 +76,7 @@ def sampled_pages(size: int) -> Iterator[tuple[int, int]]:
     """The bytes [begin, end) of pages spread evenly over `size` bytes, the first and last ones
     among them; all pages where they are few."""
     pages = -(-size // PAGE)
-    sampled = range(pages)
-    if pages > PAGES:
-        sampled = [i * (pages - 1) // (PAGES - 1) for i in range(PAGES)]  # type: ignore[assignment]
-    for page in sampled:
+    few = pages <= PAGES
+    for i in range(min(pages, PAGES)):
+        page = i if few else i * (pages - 1) // (PAGES - 1)
         yield page * PAGE, min((page + 1) * PAGE, size)
-
-
-_pages = sampled_pages

@@ -28,11 +28,13 @@ class TokenFile:
 
     Attributes:
         part: all of its tokens.
+        location: where it is for later use, maybe from another working folder.
         row_length: of the file's rows; None where it has none.
         modified: seconds; at an address, what the store says.
     """
 
     part: Part
+    location: str
     row_length: int | None
     bytes: int
     modified: float | str | None
@@ -47,7 +49,7 @@ class TokenFile:
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        return {**file_fingerprint(self.part.name), "dtype": str(self.part.dtype)}
+        return {**file_fingerprint(self.location), "dtype": str(self.part.dtype)}
 
 
 def look_flat(path: PathLike, dtype: DTypeLike | None) -> TokenFile:
@@ -146,7 +148,7 @@ def _remote_status(address: str, what: str) -> os.stat_result:
 def _look_remote(file: RemoteFile, dtype: DTypeLike | None) -> TokenFile:
     width = _flat_dtype(file.address, file.size, dtype)
     part = file.part(width, 0, file.size // width.itemsize)
-    return TokenFile(part, None, file.size, file.modified)
+    return TokenFile(part, file.address, None, file.size, file.modified)
 
 
 def _look(
@@ -155,9 +157,9 @@ def _look(
     status = file_status(path)
     array = _opened(mapper, path, dtype)
     row_length = array.shape[1] or None if array.ndim == 2 else None
-    lasting = Path(os.path.abspath(path))  # read later, maybe from another working folder
-    part = Part(str(path), array.size, array.dtype, partial(_read, mapper, lasting, dtype))
-    return TokenFile(part, row_length, status.st_size, status.st_mtime)
+    location = os.path.abspath(path)
+    part = Part(str(path), array.size, array.dtype, partial(_read, mapper, Path(location), dtype))
+    return TokenFile(part, location, row_length, status.st_size, status.st_mtime)
 
 
 def _read(mapper: Callable[[Path, Any], NDArray[Any]], path: Path, dtype: Any) -> NDArray[Any]:

@@ -104,7 +104,7 @@ class _Pair:
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        return {**self.tokens.fingerprint(), "index": file_fingerprint(self.index.path)}
+        return {**self.tokens.fingerprint(), "index": file_fingerprint(self.index.location)}
 
 
 def _pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:

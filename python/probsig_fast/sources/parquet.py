@@ -18,8 +18,8 @@ from .remote import RemoteFile, is_address, lasting, open_remote
 from .stream import Stream
 from .tables import arrow, check_lists, check_mask, check_same, choose_column, piece_of
 
-#: Tokens that are decoded at a time, about.
-_BATCH = 2**22
+#: Tokens that are decoded at a time, at most: a dictionary may hold each in as little as one bit.
+_BATCH = 2**24
 
 
 class ParquetSource:
@@ -49,6 +49,7 @@ class ParquetSource:
 
     vocab_size = None
     device = None
+    total = None  # files tell their rows only
 
     def __init__(
         self,
@@ -60,7 +61,6 @@ class ParquetSource:
         # Looked at now, so that the last file's fault shows before hours are spent on the first.
         self._files = [_look(name, column) for name in names]
         self.inputs_only = bool(inputs_only)
-        self.total = sum(file.values for file in self._files)
         self.name = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         self._tokens = [0] * len(names)
 
@@ -106,7 +106,7 @@ class _File:
 
     Attributes:
         place: where it is read, from any working folder.
-        values: items of the column in all, as its metadata say; about as many as tokens.
+        row_bytes: of a row, decompressed, in the row group where they are most.
     """
 
     path: str
@@ -117,7 +117,7 @@ class _File:
     mask: str | None
     dtype: np.dtype[Any]
     rows: int
-    values: int
+    row_bytes: float
 
 
 def _look(path: str, column: str | None) -> _File:
@@ -128,16 +128,15 @@ def _look(path: str, column: str | None) -> _File:
         dtype = check_lists(schema.field(name).type, name, path)
         if mask is not None:
             check_mask(schema.field(mask).type, path)
-        metadata = file.metadata
-        values = sum(
-            group.column(i).num_values
-            for group in map(metadata.row_group, range(metadata.num_row_groups))
-            for i in range(group.num_columns)
-            if group.column(i).path_in_schema.startswith(f"{name}.")
-        )
-        return _File(
-            path, lasting(path), size, modified, name, mask, dtype, metadata.num_rows, values
-        )
+        rows, row_bytes = file.metadata.num_rows, _row_bytes(file.metadata)
+    return _File(path, lasting(path), size, modified, name, mask, dtype, rows, row_bytes)
+
+
+def _row_bytes(metadata: Any) -> float:
+    """Of a row, decompressed, in the row group where they are most. (Metadata of single columns
+    would tell more; where they are damaged, asking pyarrow for them ends the process.)"""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
 
 
 def _status(path: str) -> tuple[int, float | str | None]:
@@ -150,7 +149,7 @@ def _status(path: str) -> tuple[int, float | str | None]:
 
 def _read(looked: _File) -> Iterator[Piece]:
     columns = [looked.column, *([looked.mask] if looked.mask else [])]
-    batch_rows = max(1, _BATCH * looked.rows // max(looked.values, 1))
+    batch_rows = max(1, int(_BATCH / max(8 * looked.row_bytes, 1)))
     row = 0
     with _opened(looked.place) as file:
         if file.metadata.num_rows != looked.rows:

@@ -85,7 +85,7 @@ class PythiaSource:
         return [{"rows": list(self.rows), "row_tokens": self.row_tokens}, *files]
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        files = [file_fingerprint(path) for path in self._shards.paths]
+        files = [file_fingerprint(place) for place in self._shards.places]
         return [{"rows": list(self.rows), "row_tokens": self.row_tokens}, *files]
 
     def position_of_step(self, step: int) -> int:

@@ -208,7 +208,7 @@ def _read(address: str, begin: int, end: int) -> bytes:
     if len(data) != end - begin:
         raise SourceError(
             f"tokens: expected bytes {begin} to {end} of {address}, got {len(data)} bytes: changed "
-            "while it was read"
+            "while it was read, or of a server that sends files only whole"
         )
     return data
 

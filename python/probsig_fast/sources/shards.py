@@ -30,12 +30,14 @@ class Shards:
 
     Attributes:
         paths: from the first slice on, without a gap.
+        places: the same for later use, maybe from another working folder.
         sizes: their bytes.
         missing: the slice after them, which is not there; None where the last is.
         index: the index of the whole file; None where there is none.
     """
 
     paths: tuple[Path, ...]
+    places: tuple[str, ...]
     sizes: tuple[int, ...]
     missing: Path | None
     index: Path | None
@@ -54,7 +56,8 @@ class Shards:
             paths = _of_index(paths[0])
         ordered, missing = _ordered(paths)
         sizes = tuple(file_status(path).st_size for path in ordered)
-        return cls(tuple(ordered), sizes, missing, _index_of(ordered))
+        places = tuple(lasting(path) for path in ordered)
+        return cls(tuple(ordered), places, sizes, missing, _index_of(ordered))
 
     @property
     def bytes(self) -> int:
@@ -62,7 +65,6 @@ class Shards:
 
     def parts(self) -> tuple[Part, ...]:
         """The tokens; one whose two bytes lie in two slices is a part of its own."""
-        files = [lasting(path) for path in self.paths]
         edges = [0, *accumulate(self.sizes)]
         parts = []
         for i, path in enumerate(self.paths):
@@ -71,11 +73,11 @@ class Shards:
                 remote = RemoteFile(address, self.sizes[i], None)
                 parts.append(remote.part(TOKEN, 2 * first - edges[i], last - first))
             elif first < last:
-                place = (files[i], self.sizes[i], 2 * first - edges[i], last - first)
+                place = (self.places[i], self.sizes[i], 2 * first - edges[i], last - first)
                 parts.append(Part(str(path), last - first, TOKEN, partial(_mapped, *place)))
             if edges[i + 1] % 2 and self.sizes[i] and edges[i + 1] < self.bytes:
-                after = next(j for j in range(i + 1, len(files)) if self.sizes[j])
-                pair = tuple((files[j], self.sizes[j]) for j in (i, after))
+                after = next(j for j in range(i + 1, len(self.sizes)) if self.sizes[j])
+                pair = tuple((self.places[j], self.sizes[j]) for j in (i, after))
                 name = f"{path} and {self.paths[after]}"
                 parts.append(Part(name, 1, TOKEN, partial(_straddling, *pair)))
         return tuple(parts)

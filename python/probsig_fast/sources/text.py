@@ -36,6 +36,8 @@ class TextSource:
 
     Files are read, decompressed and tokenized as the count goes on: what is in memory at a time is
     one stream of some 16 M tokens, some 256 thousand characters a thread, and the longest document.
+    A count that is resumed tokenizes again what it has counted: where that takes long, make a flat
+    file first, by `probsig tokenize`.
 
     Args:
         paths: a file or a glob, or several, in the order in which they are read; fsspec addresses
