@@ -89,6 +89,10 @@ class EosNeverOccursWarning(UserWarning):
     """`eos` was given, but no token of the source has that id."""
 
 
+class SubsetNeverOccursWarning(UserWarning):
+    """A subset was asked for, but no document of the files is of it."""
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     return MissingExtraError(
         f"{purpose} needs {package}, which is not installed: pip install 'probsig-fast[{extra}]'"

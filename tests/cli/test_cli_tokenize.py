@@ -79,7 +79,7 @@ def test_the_file_and_what_is_said_of_it(
     assert (counts.to_scipy().toarray() == expected).all()
 
 
-@pytest.mark.filterwarnings("always::probsig_fast.sources.text.SubsetNeverOccursWarning")
+@pytest.mark.filterwarnings("always::probsig_fast.errors.SubsetNeverOccursWarning")
 def test_without_append_eos_the_ends_are_lost(
     probsig: Any, pile: Path, tokenizer: Path, tmp_path: Path
 ) -> None:

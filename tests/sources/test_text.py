@@ -34,9 +34,10 @@ from probsig_fast.errors import (
     MissingExtraError,
     SourceError,
     SourceNotFoundError,
+    SubsetNeverOccursWarning,
 )
 from probsig_fast.sources import batches, text, tokenizing
-from probsig_fast.sources.text import SubsetNeverOccursWarning, TextSource
+from probsig_fast.sources.text import TextSource
 from probsig_fast.sources.tokenizing import Coder
 
 V = len(WORDS)

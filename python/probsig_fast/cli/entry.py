@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ..errors import EosNeverOccursWarning, ProbsigError
+from ..errors import EosNeverOccursWarning, ProbsigError, SubsetNeverOccursWarning
 from . import (
     align,
     count,
@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return USAGE
         with warnings.catch_warnings():
-            warnings.simplefilter("always", EosNeverOccursWarning)
+            for told in (EosNeverOccursWarning, SubsetNeverOccursWarning):
+                warnings.simplefilter("always", told)
             warnings.showwarning = _show_warning
             return _run(arguments)
     except SystemExit as stop:  # argparse's, after --help or a message on wrong usage

@@ -20,7 +20,7 @@ from .parquet import ParquetSource
 from .pythia import PythiaSource
 from .remote_flat import RemoteFileSource
 from .stream import Part, Source, Stream
-from .text import SubsetNeverOccursWarning, TextSource
+from .text import TextSource
 from .token_dtype import MAX_VOCAB_SIZE, token_dtype
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "SequencesSource",
     "Source",
     "Stream",
-    "SubsetNeverOccursWarning",
     "TextSource",
     "format_of",
     "open_source",

@@ -134,10 +134,6 @@ class RemoteFile:
         modified = next((str(each) for each in marks if each is not None), None)
         return cls(address, info["size"], modified)
 
-    def open(self) -> BinaryIO:
-        """The file, read from its beginning in pieces."""
-        return open_remote(self.address)
-
     def read(self, begin: int, end: int) -> bytes:
         """Bytes [begin, end), by one request.
 
@@ -208,7 +204,8 @@ def _read(address: str, begin: int, end: int) -> bytes:
     if len(data) != end - begin:
         raise SourceError(
             f"tokens: expected bytes {begin} to {end} of {address}, got {len(data)} bytes: changed "
-            "while it was read, or of a server that sends files only whole"
+            f"while it was read, or of a server that sends files only whole (then simplecache::"
+            f"{address} copies it first)"
         )
     return data
 

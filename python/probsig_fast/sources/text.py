@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import check_id
-from ..errors import ArgumentError, SourceError
+from ..errors import ArgumentError, SourceError, SubsetNeverOccursWarning
 from ..pool import thread_count
 from .batches import Piece, streams_of
 from .fingerprint import file_fingerprint
@@ -25,10 +25,6 @@ from .tokenizing import Coder, Seconds, Text, tokenize
 #: One JSON value a line; and one document a file.
 LINES, WHOLE = (".jsonl", ".json", ".ndjson"), (".txt",)
 COMPRESSED = (".zst", ".gz")
-
-
-class SubsetNeverOccursWarning(UserWarning):
-    """A subset was asked for, but no document of the files is of it."""
 
 
 class TextSource:
