@@ -94,5 +94,4 @@ def start(tokens: Path, tmp_path: Path, name: str = "next") -> Path:
     """A folder in which a count was interrupted."""
     folder = tmp_path / "work"
     assert interrupted(tokens, folder, name, 60)
-    (folder / "lock").unlink(missing_ok=True)
     return folder

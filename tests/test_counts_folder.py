@@ -62,7 +62,7 @@ def test_counting_to_files(relation: Any, chunk_tokens: int, backend: str, tmp_p
         assert saved_bytes(each, tmp_path) == saved_bytes(expected, tmp_path)
     left = {path.name for path in folder.iterdir()}
     ranges_left = {where.path.name for where in counts.entries.ranges}
-    assert left == {"plan.json", "index.json", "index.safetensors"} | ranges_left
+    assert left == {".lock", "plan.json", "index.json", "index.safetensors"} | ranges_left
     assert ps.Counts.load(folder).provenance == counts.provenance
     saved = expected.save(tmp_path / "saved")
     assert {p.name: p.read_bytes() for p in saved.glob("*.safetensors")} == {

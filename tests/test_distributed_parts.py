@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sources.writers import write_datatrove, write_dolma, write_megatron, write_pythia
 from stream_cases import CUT_OFFSETS, CUT_TOKENS, CUTTING_RULES, Case, cases
 
 import probsig_fast as ps
@@ -23,7 +24,7 @@ from probsig_fast.distributed.failures import told
 from probsig_fast.distributed.reduction import Part, Reduction
 from probsig_fast.distributed.rows import Rows, added
 from probsig_fast.distributed.sending import Sender, grouped
-from probsig_fast.distributed.tasks import count_task, size_task
+from probsig_fast.distributed.tasks import _mark_here, count_task, size_task
 from probsig_fast.errors import (
     ArgumentError,
     BackendError,
@@ -33,7 +34,14 @@ from probsig_fast.errors import (
     SourceNotFoundError,
     TokenRangeError,
 )
-from probsig_fast.sources import FileSource, open_source
+from probsig_fast.sources import (
+    DatatroveSource,
+    DolmaSource,
+    FileSource,
+    MegatronSource,
+    PythiaSource,
+    open_source,
+)
 from probsig_fast.version import __version__
 
 MEMORY = 2**26
@@ -113,6 +121,64 @@ def test_a_task_takes_only_its_own_tokens_along(relation: Any) -> None:
     sender = Sender(job, MEMORY)
     sizes = {len(sender.packed([chunk])) for chunk in list(sender.chunks())[::100]}
     assert max(sizes) < 6000
+
+
+def source_of(form: str, folder: Path) -> Any:
+    documents = [[1, 2, 0], [3], [0, 0, 3, 2, 1, 1, 0], [2, 2]]
+    if form == "megatron":
+        return MegatronSource(write_megatron(folder / "x", [[each] for each in documents]))
+    if form == "pythia":
+        rows = [[1, 2, 0], [3, 3, 3], [0, 1, 1], [2, 2, 2], [1, 0, 0]]
+        write_pythia(folder, rows, [5, 6, 17])
+        return PythiaSource(folder, row_tokens=3, batch_rows=2)
+    if form == "datatrove":
+        return DatatroveSource(write_datatrove(folder / "x.ds", documents), "uint16")
+    if form == "dolma":
+        return DolmaSource(write_dolma(folder / "x.npy", documents), "uint16")
+    path = folder / "x.bin"
+    path.write_bytes(
+        np.array([each for document in documents for each in document], "<u2").tobytes()
+    )
+    return open_source(str(path), dtype="uint16")
+
+
+@pytest.mark.parametrize("form", ["megatron", "pythia", "datatrove", "dolma", "flat"])
+@pytest.mark.parametrize("relation", RELATIONS, ids=repr)
+def test_files_of_every_format(
+    form: str, relation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = source_of(form, Path("."))
+    for rules in ({}, {"eos": 1, "sequence_length": 4}):
+        expected = ps.count(source, relation, vocab_size=4, **rules)
+        for chunk_tokens in (1, 2, 5, 100):
+            job = job_of(Case(source, [], 4, relation, rules), chunk_tokens)
+            sender = Sender(job, MEMORY)
+            packed = [sender.packed([chunk]) for chunk in sender.chunks()]
+            assert all(pickle.loads(each).files for each in packed)
+            with monkeypatch.context() as elsewhere:  # where a worker runs
+                elsewhere.chdir("/")
+                parts = [count_task(each, __version__) for each in packed]
+            rows = added(parts, job.kernels)
+            assert_same_entries(rows, expected)
+            assert np.array_equal(rows.vectors[0] - rows.vectors[2], expected.unigram)
+
+
+def test_a_file_at_an_address(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    tokens = np.arange(5, dtype="<u2")
+    with fsspec.open("memory://folder/tokens.bin", "wb") as file:
+        file.write(tokens.tobytes())
+    source = open_source("memory://folder/tokens.bin", dtype="uint16")
+    rows = counted(job_of(Case(source, [], 5, ps.Next(), {}), 2), 4)
+    assert_same_entries(rows, ps.count(tokens, vocab_size=5))
+    job = job_of(Case(source, [], 5, ps.Next(), {}), 5)
+    task = Sender(job, MEMORY).packed([*Sender(job, MEMORY).chunks()])
+    with fsspec.open("memory://folder/tokens.bin", "wb") as file:
+        file.write(tokens[::-1].tobytes())
+    _mark_here.cache_clear()
+    with pytest.raises(SourceError, match="to be the same file on all machines"):
+        count_task(task, __version__)
 
 
 def test_an_error_names_the_sequence_of_an_iterable() -> None:

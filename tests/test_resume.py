@@ -41,7 +41,6 @@ def test_at_every_place(name: str, tokens: Path, tmp_path: Path) -> None:
         at = first
         while interrupted(tokens, folder, name, at, resume=folder.exists()):
             at, stops = at + 7, stops + 1
-            (folder / "lock").unlink(missing_ok=True)
         assert content(folder) == content(whole)
         assert ps.Counts.load(folder, verify=True) == expected
     assert stops > 30
@@ -60,7 +59,6 @@ def test_other_ways_of_counting_go_on(name: str, tokens: Path, tmp_path: Path) -
     for number, way in enumerate(ways):
         folder = tmp_path / str(number)
         assert interrupted(tokens, folder, name, 60)
-        (folder / "lock").unlink(missing_ok=True)
         counted(tokens, folder, name, **{"resume": True, **way})
         assert content(folder) == content(whole)
 
@@ -76,7 +74,6 @@ def test_nothing_is_counted_again_that_was_saved(tokens: Path, tmp_path: Path) -
 
         scan = pairs.scan_chunk
         patch.setattr(pairs, "scan_chunk", lambda owned, *a: read.append(owned) or scan(owned, *a))
-        (folder / "lock").unlink(missing_ok=True)
         counted(tokens, folder, resume=True)
     assert [owned.begin for owned in read] == list(range(700 * state["chunks"], 8_000, 700))
 

@@ -209,7 +209,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """What lies beside a counts file; the counts are good without it."""
     try:
         loaded = json.loads(_provenance_path(path).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

@@ -18,7 +18,7 @@ from .files import Written, atomic_write, written_of
 
 #: Of the plan, the state, and all files that belong to it.
 FORMAT_VERSION = 1
-PLAN, STATE, LOCK = "plan.json", "state.json", "lock"
+PLAN, STATE, LOCK = "plan.json", "state.json", ".lock"
 #: The last file of what the work makes: where it is, the work is done.
 DONE = "index.safetensors"
 #: Names of the files that a count makes on its way, all of which are deleted at its end.
@@ -53,8 +53,8 @@ class WorkDir:
         """
         plan = json.loads(json.dumps(plan))  # as it will be read
         _make(folder)
-        if not resume:
-            _check_empty(folder)  # before a lock is put into what may be anyone's folder
+        # Before a lock is put into what may be anyone's folder.
+        (_check_planned if resume else _check_empty)(folder)
         lock = _locked(folder)
         try:
             if not resume:
@@ -66,7 +66,7 @@ class WorkDir:
             else:
                 result._take_over()
         except BaseException:
-            _let_go(folder, lock)
+            lock.release()
             raise
         return result
 
@@ -106,12 +106,14 @@ class WorkDir:
         self._delete_others(set())
 
     def close(self) -> None:
-        """Let others have the folder."""
-        _let_go(self.folder, self._lock)
+        """Let others have the folder. The lock's file stays: whoever has it open already would
+        else hold a lock that nobody sees."""
+        self._lock.release()
 
     def _clear(self) -> None:
         """Nothing was saved that a later run could use: leave the folder as it was."""
-        (self.folder / PLAN).unlink(missing_ok=True)
+        for name in (PLAN, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
         for path in self.folder.glob("rows-*.safetensors"):
             path.unlink(missing_ok=True)
         self._delete_others(set())
@@ -186,11 +188,6 @@ def _locked(folder: Path) -> Any:
     return lock
 
 
-def _let_go(folder: Path, lock: Any) -> None:
-    (folder / LOCK).unlink(missing_ok=True)  # while it is ours: whoever waits for it looks again
-    lock.release()
-
-
 def _check_empty(folder: Path) -> None:
     if _is_empty(folder):
         return
@@ -200,6 +197,14 @@ def _check_empty(folder: Path) -> None:
         f"{str(folder)!r}, which holds {_first(folder)!r}"
         f"{interrupted if (folder / PLAN).is_file() else ''}"
     )
+
+
+def _check_planned(folder: Path) -> None:
+    if not (folder / PLAN).is_file() and not _is_empty(folder):
+        raise WorkDirError(
+            f"work_dir: expected a folder that a count was started in, got {str(folder)!r}, which "
+            f"has no {PLAN} but holds {_first(folder)!r}"
+        )
 
 
 def _first(folder: Path) -> str | None:
@@ -214,11 +219,6 @@ def _is_empty(folder: Path) -> bool:
 
 def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     path = folder / PLAN
-    if not path.is_file():
-        raise WorkDirError(
-            f"work_dir: expected a folder that a count was started in, got {str(folder)!r}, which "
-            f"has no {PLAN} but holds {_first(folder)!r}"
-        )
     found = _read_json(path)
     for name, expected in plan.items():
         if name == "sources":

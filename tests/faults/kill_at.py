@@ -1,9 +1,9 @@
 """`probsig` that is killed at one of its operations on files: kill_at.py N ENTRIES ARGUMENTS...
 
 ENTRIES: of a row range and of a merge at most, so that there are several of small counts, too; 0:
-as many as ever. Operations are counted from 1: those that make, replace, remove or flush a file,
-each both before and after it is done. N = 0: nothing is killed, and the number of operations is
-printed at the end.
+as many as ever. Operations are counted from 1: those that make a folder, and that replace or
+remove a file, each both before and after it is done. N = 0: nothing is killed, and the number of
+operations is printed at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_OPERATIONS = ("replace", "fsync", "unlink", "mkdir")
+_OPERATIONS = ("replace", "unlink", "mkdir")
 _done = 0
 
 

@@ -26,6 +26,8 @@ from fault_support import (
 KILLS = 200
 #: Of a row range, where each count is to have several.
 ENTRIES = 3_000
+#: Operations of the end of a count, each of which is tried.
+LATE = 20
 by_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 
 
@@ -52,15 +54,17 @@ def test_killed_at_any_moment(setting: Setting, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @by_setting
-def test_killed_at_every_operation(setting: Setting, tmp_path: Path) -> None:
-    """Each operation on files is the last, once before and once after it is done."""
+def test_killed_at_many_operations(setting: Setting, tmp_path: Path) -> None:
+    """Before and after an operation on files, from the first to the last: each of the last ones,
+    which end the count, and many of those before."""
     sources, whole = write_sources(tmp_path), tmp_path / "whole"
     whole.mkdir()
     most = operations(setting.command(whole, sources), ENTRIES)
     expected = results(whole)
-    assert most > 40
+    assert most > 30
     assert len(expected) > 4
-    for at in range(1, most + 1):
+    early = range(1, most - LATE, max((most - LATE) // LATE, 1))
+    for at in [*early, *range(most - LATE, most + 1)]:
         folder = tmp_path / f"at-{at}"
         folder.mkdir()
         ended = probsig_killed_at(at, setting.command(folder, sources), ENTRIES)

@@ -14,6 +14,7 @@ from mutations import changed_value, json_mutated, mutated
 import probsig_fast as ps
 from probsig_fast import row_files
 from probsig_fast.errors import ProbsigError
+from probsig_fast.steps import CountSteps
 
 #: What a file may cost beyond its own size, whatever it says.
 MEMORY = 2**28
@@ -93,6 +94,47 @@ def run_folder(draw: Draw, folder: Path) -> None:
     for name, content in contents.items():
         (path / name).write_bytes(content)
     _check(draw, kind, path, contents)
+
+
+@lru_cache(None)
+def saved_steps(kind: str) -> dict[str, bytes]:
+    """The files of counts at three steps, by path."""
+    tokens = np.random.default_rng(5).integers(0, _V, 90).astype(np.uint16).reshape(9, 10)
+    with temporary() as folder:
+        steps = ps.count_steps(tokens, KINDS[kind], cuts=[20, 50, 90], vocab_size=_V)
+        steps.save(folder / "steps")
+        found = sorted(path for path in (folder / "steps").rglob("*") if path.is_file())
+        return {str(path.relative_to(folder / "steps")): path.read_bytes() for path in found}
+
+
+def run_steps(draw: Draw, folder: Path) -> None:
+    kind = draw.one_of(["next", "sets"])
+    contents = dict(saved_steps(kind))
+    name = draw.one_of(["steps.json", *contents])
+    whole = contents[name]
+    if name.endswith(".json"):
+        contents[name] = json_mutated(draw, whole)
+    else:
+        contents[name] = _damaged(draw, whole)
+    path = folder / "steps"
+    for each, content in contents.items():
+        (path / each).parent.mkdir(parents=True, exist_ok=True)
+        (path / each).write_bytes(content)
+    try:
+        steps = CountSteps.load(path, verify=True)
+        last = steps.as_of(steps.last)
+    except (ProbsigError, OSError):
+        return
+    except Exception as error:
+        raise Finding(f"another error of counts at steps: {name}") from error
+    if name == "steps.json":  # other steps, or fewer, which rise: no reader can know
+        return
+    (path / name).write_bytes(whole)
+    original = CountSteps.load(path)
+    check(steps.steps == original.steps, "other steps")
+    for table in _TABLES:
+        same = np.array_equal(getattr(last, table), getattr(original.as_of(steps.last), table))
+        check(same, f"steps of {kind}: loaded with another {table}, and verified")
 
 
 def _damaged(draw: Draw, content: bytes) -> bytes:
@@ -209,3 +251,4 @@ def _allowed(use: Any) -> None:
 
 COUNTS_FILE = Fuzzer("counts-file", run_file, MEMORY)
 COUNTS_FOLDER = Fuzzer("counts-folder", run_folder, MEMORY)
+COUNT_STEPS = Fuzzer("count-steps", run_steps, MEMORY)

@@ -220,4 +220,4 @@ _KINDS: dict[str, Callable[[Draw], Use]] = {
     "merge": _merge,
     "gram": _gram,
 }
-KERNELS = Fuzzer("kernels", run_kernels)
+KERNELS = Fuzzer("kernels", run_kernels, weight=3)

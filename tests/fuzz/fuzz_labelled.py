@@ -70,4 +70,4 @@ def _told(case: Case) -> str:
     )
 
 
-LABELLED = Fuzzer("labelled", run_labelled)
+LABELLED = Fuzzer("labelled", run_labelled, weight=2)

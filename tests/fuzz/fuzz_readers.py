@@ -33,6 +33,7 @@ from reader_files import (
     write_npy,
     write_parquet,
     write_pythia,
+    write_sidecar,
 )
 
 import probsig_fast as ps
@@ -168,6 +169,7 @@ _PYTHIA = _source("pythia", "PythiaSource", row_tokens=5, batch_rows=2)
 _TEXT, _ARROW = ("tokenizers",), ("pyarrow",)
 _READERS = [
     Reader("bin", write_bin, lambda f: ps.sources.open_source(f / "X.bin", dtype="uint16")),
+    Reader("sidecar", write_sidecar, lambda f: ps.sources.open_source(f / "X.bin")),
     Reader("npy", write_npy, lambda f: ps.sources.open_source(f / "X.npy")),
     Reader("megatron", write_megatron, _file("X.idx", _source("megatron", "MegatronSource"))),
     Reader("pythia", write_pythia, _PYTHIA),

@@ -272,4 +272,4 @@ def _in_files(
     return case
 
 
-STREAMS = Fuzzer("streams", run_streams)
+STREAMS = Fuzzer("streams", run_streams, weight=4)

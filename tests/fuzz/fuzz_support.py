@@ -42,12 +42,14 @@ class Fuzzer:
         memory: bytes that the process may come to take beyond what it has at its start; None: not
             bounded.
         needs: modules without which there is nothing to try.
+        weight: how much of the time it gets, beside others.
     """
 
     name: str
     run: Callable[[Draw, Path], None]
     memory: int | None = None
     needs: tuple[str, ...] = ()
+    weight: int = 1
 
 
 class Draw:

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from fuzz_counts_files import COUNTS_FILE, COUNTS_FOLDER
+from fuzz_counts_files import COUNT_STEPS, COUNTS_FILE, COUNTS_FOLDER
 from fuzz_kernels import KERNELS
 from fuzz_labelled import LABELLED
 from fuzz_readers import READERS
@@ -14,7 +14,8 @@ from fuzz_streams import STREAMS
 from fuzz_support import Draw, Finding, Fuzzer
 
 FUZZERS = {
-    each.name: each for each in (STREAMS, LABELLED, KERNELS, COUNTS_FILE, COUNTS_FOLDER, *READERS)
+    each.name: each
+    for each in (STREAMS, LABELLED, KERNELS, COUNTS_FILE, COUNTS_FOLDER, COUNT_STEPS, *READERS)
 }
 
 

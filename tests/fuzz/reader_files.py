@@ -41,6 +41,16 @@ def write_bin(draw: Draw, folder: Path) -> Documents:
     return [tokens]
 
 
+def write_sidecar(draw: Draw, folder: Path) -> Documents:
+    """A flat file and, beside it, what `probsig tokenize` says of it."""
+    tokens = _flat(documents(draw))
+    dtype = draw.one_of(["uint16", "uint32", "int64"])
+    (folder / "X.bin").write_bytes(_packed(tokens, dtype))
+    beside = {"dtype": dtype, "tokens": len(tokens), "vocab_size": VOCABULARY}
+    (folder / "X.json").write_text(json.dumps(beside))
+    return [tokens]
+
+
 def write_npy(draw: Draw, folder: Path) -> Documents:
     """Version 1.0: magic, version, length of the header, a Python literal, the array."""
     width = draw.one_of([None, None, 1, 3])

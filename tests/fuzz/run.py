@@ -133,11 +133,14 @@ def main(argv: list[str] | None = None) -> int:
     for name in sorted(set(names) - set(tried)):
         print(f"{name:24} not tried: needs {', '.join(table[name].needs)}", flush=True)
     jobs = max(min(arguments.jobs or 1, len(tried)), 1)
-    share = arguments.seconds * jobs / max(len(tried), 1)
+    share = arguments.seconds * jobs / max(sum(table[name].weight for name in tried), 1)
     found = 0
     with ThreadPoolExecutor(jobs) as pool:
         results = pool.map(
-            lambda name: run(name, seed, share, arguments.inputs, arguments.failures), tried
+            lambda name: run(
+                name, seed, share * table[name].weight, arguments.inputs, arguments.failures
+            ),
+            tried,
         )
         for result in results:
             found += result.seed is not None

@@ -10,7 +10,14 @@ from fuzz_table import FUZZERS, PLANTED
 from run import main, run
 
 #: Inputs that take about two seconds.
-INPUTS = {"streams": 12, "labelled": 16, "kernels": 80, "counts-file": 150, "counts-folder": 70}
+INPUTS = {
+    "streams": 12,
+    "labelled": 16,
+    "kernels": 80,
+    "counts-file": 150,
+    "counts-folder": 70,
+    "count-steps": 30,
+}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux only")
 

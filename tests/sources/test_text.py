@@ -36,7 +36,7 @@ from probsig_fast.errors import (
     SourceNotFoundError,
     SubsetNeverOccursWarning,
 )
-from probsig_fast.sources import batches, text, tokenizing
+from probsig_fast.sources import batches, pile_text, text, tokenizing
 from probsig_fast.sources.text import TextSource
 from probsig_fast.sources.tokenizing import Coder
 
@@ -433,6 +433,23 @@ def test_the_pile(shared: Path, subset: str | None) -> None:
         if len(found) >= limit:
             break
     assert found[:limit] == expected
+
+
+@pytest.mark.parametrize("name", ["long.jsonl", "long.jsonl.zst", "long.jsonl.gz", "long.txt.zst"])
+def test_a_document_without_end(name: str, tmp_path: Path) -> None:
+    """A few kB that say hundreds of MB: refused before the tokenizer gets them."""
+    text = b'{"text": "a"}\n{"text": "' + b"a" * (pile_text.LONGEST + 100) + b'"}\n'
+    path = tmp_path / name
+    if name.endswith(".zst"):
+        write_zst(path, text)
+    elif name.endswith(".gz"):
+        write_gz(path, text)
+    else:
+        path.write_bytes(text)
+    where = str(path) if ".txt" in name else f"line 2 of {path}"
+    message = f"text: expected at most 67,108,864 bytes as a document, got more in {where}: "
+    with pytest.raises(SourceError, match=f"^{re.escape(message)}"):
+        sequences_of(TextSource(path, word_tokenizer()))
 
 
 def independent(paths: list[Path]) -> Iterator[tuple[str, str | None]]:

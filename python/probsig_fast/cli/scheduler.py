@@ -28,12 +28,12 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
         "--scheduler",
         metavar="ADDRESS",
         help="count on the Dask cluster of this scheduler, such as tcp://10.0.0.1:8786; its "
-        "workers read the files at the same paths",
+        "workers read the files at the same paths, and --memory is for each of their threads",
     )
 
 
 @contextmanager
-def counter(address: str | None, timeout: float = TIMEOUT) -> Iterator[Callable[..., Counts]]:
+def counter(address: str | None) -> Iterator[Callable[..., Counts]]:
     """What counts: `probsig_fast.count`, or with an address, the same on its cluster.
 
     Raises:
@@ -46,14 +46,14 @@ def counter(address: str | None, timeout: float = TIMEOUT) -> Iterator[Callable[
 
         yield count
         return
-    client = connected(address, timeout)
+    client = connected(address, TIMEOUT)
     try:
         yield partial(_count, client)
     finally:
         client.close()
 
 
-def connected(address: str, timeout: float = TIMEOUT) -> Any:
+def connected(address: str, timeout: float) -> Any:
     """A Dask client of the scheduler at an address.
 
     Raises:

@@ -61,7 +61,7 @@ def count(
     has threads. The parts are merged in trees, `fan_in` at a time; parts that grow large are cut in
     row ranges, each of which is merged for itself, so that no worker needs the whole table. Tasks
     are pure: those of a worker that is lost run again elsewhere, and nothing counts twice. The
-    merged parts that it held are counted anew as well.
+    merged parts that it held are counted anew as well. Where there are no workers yet, it waits.
 
     Files are read by the workers, at the same paths as here (relative ones are made absolute): a
     file system that all machines share, or copies, which are compared with the client's by size and

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from ..budget import size_text
 from ..counting.job import Job
 from ..counting.plan import Slice
 from ..errors import ArgumentError
-from ..version import __version__
+from ..sources import Part
+from ..sources.remote import lasting
 from .excerpt import excerpt, halved
 from .tasks import FileMark, Task, light, packed
 
@@ -81,8 +84,7 @@ class Sender:
 
     def __init__(self, job: Job, memory: int) -> None:
         self._job, self._memory = job, memory
-        told = job.source.describe() if job.source.total is not None else []
-        self._files = {str(entry["path"]) for entry in told if "path" in entry}
+        self._files = {str(entry["path"]) for entry in job.source.describe() if "path" in entry}
         self._marks: dict[str, FileMark] = {}
         self._sent = 0
 
@@ -99,24 +101,23 @@ class Sender:
         """
         job = self._job
         slices = tuple(excerpt(each.owned, job.relation, job.boundaries) for each in chunks)
-        names = {part.name for owned in slices for part in owned.stream.parts}
+        parts = [part for owned in slices for part in owned.stream.parts]
+        names = {part.name for part in parts if not _is_held(part)}
         marks = tuple(self._mark(name) for name in sorted(names & self._files))
-        task = Task(__version__, light(job, slices), slices, self._memory, marks)
+        self._check_sent(parts)
+        return self._packed(Task(light(job, slices), slices, self._memory, marks))
+
+    def _packed(self, task: Task) -> bytes:
         try:
-            result = packed(task)
+            return packed(task)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ArgumentError(
-                f"tokens: expected a source that can be sent to workers, got {job.source.name}: "
-                f"{error}"
+                "tokens: expected a source that can be sent to workers, got "
+                f"{self._job.source.name}: {error}"
             ) from error
-        self._check_sent(len(result), slices)
-        return result
 
-    def _check_sent(self, size: int, slices: tuple[Slice, ...]) -> None:
-        tokens = sum(owned.core * owned.stream.dtype.itemsize for owned in slices)
-        if size < tokens:  # the tokens stay in their files
-            return
-        self._sent += size
+    def _check_sent(self, parts: list[Part]) -> None:
+        self._sent += sum(part.size * part.dtype.itemsize for part in parts if _is_held(part))
         if self._sent > MOST_SENT:
             raise ArgumentError(
                 f"tokens: expected at most {size_text(MOST_SENT)} that are no files (the scheduler "
@@ -126,5 +127,11 @@ class Sender:
 
     def _mark(self, name: str) -> FileMark:
         if name not in self._marks:
-            self._marks[name] = FileMark.of(os.path.abspath(name))
+            self._marks[name] = FileMark.of(lasting(name))
         return self._marks[name]
+
+
+def _is_held(part: Part) -> bool:
+    """Whether the tokens lie in memory, and so in the task."""
+    opened = part.open
+    return isinstance(opened, partial) and any(isinstance(a, np.ndarray) for a in opened.args)

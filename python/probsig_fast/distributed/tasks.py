@@ -48,12 +48,10 @@ class Task:
     """Some consecutive chunks to count.
 
     Attributes:
-        version: of this package where the task was made.
         memory: bytes that the count may take.
         files: the files that the chunks lie in, and what tells them from others of their name.
     """
 
-    version: str
     job: Job
     slices: tuple[Slice, ...]
     memory: int

@@ -25,9 +25,11 @@ PILE_SUBSETS = (
 
 _BLOCK = 2**20
 #: Compressed bytes taken at a time: at zstd's best ratio, a megabyte would make 32 GB.
-_COMPRESSED_BLOCK = 2**14
+_COMPRESSED_BLOCK = 2**11
 #: Frames written with the longest window that zstd knows are read too.
 _WINDOW = 2**31
+#: Bytes of a document at most: some thirty long novels.
+LONGEST = 2**26
 
 #: Told of each piece of a file that was read, how many bytes it had there.
 Advance = Callable[[int], object]
@@ -91,7 +93,7 @@ def numbered_documents(
     path: str | Path, advance: Advance = lambda read: None
 ) -> Iterator[tuple[int, Document]]:
     """The documents of one file, each with the number of its line, from 1."""
-    for number, line in enumerate(_lines(text_pieces(path, advance)), start=1):
+    for number, line in enumerate(_lines(text_pieces(path, advance), os.fspath(path)), start=1):
         if line.strip():
             yield number, _document(line, f"line {number} of {path}")
 
@@ -143,16 +145,30 @@ def _without_lone_surrogates(text: str) -> str:
     return text
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     """What line breaks part, without them."""
     started: list[bytes] = []  # of a line whose end is to come
+    size, number = 0, 1
     for piece in pieces:
         first, *others = piece.split(b"\n")
         started.append(first)
+        size += len(first)
+        check_length(size, f"line {number} of {name}")
         for other in others:
             yield b"".join(started)
-            started = [other]
+            started, size, number = [other], len(other), number + 1
+            check_length(size, f"line {number} of {name}")
     yield b"".join(started)
+
+
+def check_length(size: int, where: str) -> None:
+    """Raises SourceError: a document is longer than any is, and memory may not hold what is made
+    of it (some 40 bytes for each of its own)."""
+    if size > LONGEST:
+        raise SourceError(
+            f"text: expected at most {LONGEST:,} bytes as a document, got more in {where}: no "
+            "text, or several in one: part them"
+        )
 
 
 def _blocks(file: BinaryIO, size: int, advance: Advance) -> Iterator[bytes]:

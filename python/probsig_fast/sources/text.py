@@ -17,7 +17,13 @@ from ..pool import thread_count
 from .batches import Piece, streams_of
 from .fingerprint import file_fingerprint
 from .paths import PathLike, expand_all
-from .pile_text import check_subsets, check_text_files, numbered_documents, text_pieces
+from .pile_text import (
+    check_length,
+    check_subsets,
+    check_text_files,
+    numbered_documents,
+    text_pieces,
+)
 from .remote import RemoteFile, is_address, lasting
 from .stream import Stream
 from .tokenizing import Coder, Seconds, Text, tokenize
@@ -171,7 +177,12 @@ class TextSource:
                     self.left_out += 1
 
     def _whole(self, path: str) -> str:
-        data = b"".join(text_pieces(path, self._advance))
+        pieces, size = [], 0
+        for piece in text_pieces(path, self._advance):
+            pieces.append(piece)
+            size += len(piece)
+            check_length(size, path)
+        data = b"".join(pieces)
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError as error:
