@@ -42,8 +42,12 @@ VOCAB = 300
 RULES = {"eos": 5, "count_eos": False, "ignore_ids": [7], "sequence_length": 250}
 
 
-#: How long Dask tries to reach a worker: 30 s by itself, for which a test cannot wait.
-PATIENCE = {"distributed.comm.timeouts.connect": "2s"}
+#: How long Dask tries to reach a worker (30 s by itself, for which a test cannot wait); and after
+#: how long a LocalCluster gives up a place whose worker happens to be dead just then, again.
+PATIENCE = {
+    "distributed.comm.timeouts.connect": "2s",
+    "distributed.deploy.lost-worker-timeout": "1h",
+}
 
 
 @pytest.fixture(scope="module")
