@@ -86,6 +86,19 @@ def test_a_finished_count_is_given_again(tokens: Path, tmp_path: Path) -> None:
     assert (content(folder), (folder / "index.json").read_bytes()) == before
 
 
+def test_a_provenance_that_was_not_written_any_more(tokens: Path, tmp_path: Path) -> None:
+    """It is the last file but one to be there: after the index."""
+    folder = tmp_path / "work"
+    first = counted(tokens, folder)
+    (folder / "index.json").unlink()
+    again = counted(tokens, folder, resume=True)
+    assert again == first
+    assert again.provenance.keys() == first.provenance.keys()
+    assert again.provenance["sources"] == first.provenance["sources"]
+    assert again.provenance["tokens_read"] == 8_000
+    assert ps.Counts.load(folder, verify=True).provenance == again.provenance
+
+
 def test_resume_begins_where_there_is_nothing(tokens: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "new", tmp_path / "empty"):

@@ -52,7 +52,7 @@ def test_killed_at_any_moment(setting: Setting, tmp_path: Path) -> None:
     check_same(resumed(setting, sources, again), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @by_setting
 def test_killed_at_many_operations(setting: Setting, tmp_path: Path) -> None:
     """Before and after an operation on files, from the first to the last: each of the last ones,
@@ -75,7 +75,7 @@ def test_killed_at_many_operations(setting: Setting, tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sources = write_sources(tmp_path)
     rng = random.Random(200)

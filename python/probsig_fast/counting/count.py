@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,7 @@ def count(
         else:
             with _opened(folder, job, resume) as work:
                 if work.is_done:
-                    counts = Counts.load(folder)
-                    work.finish()
-                    return counts
+                    return _finished(folder, job, threads, work)
                 kept = Checkpoints(work, _seconds(checkpoint_seconds))
                 counts, tally = _counted(job, threads, budget, kept, progress)
                 counts.save(folder)  # the index, by which the folder is counts
@@ -183,6 +182,17 @@ def _counted(
         third=third,
     )
     return counts, tally
+
+
+def _finished(folder: Path, job: Job, threads: int, work: WorkDir) -> Counts:
+    """Of an earlier run, which may have ended just before it said where its counts are from."""
+    counts = Counts.load(folder)
+    if not counts.provenance:
+        tokens_read = job.source.total or counts.n_tokens
+        counts = replace(counts, provenance=job.provenance(threads, 0.0, tokens_read))
+        counts.save(folder)
+    work.finish()
+    return counts
 
 
 def _opened(folder: Path, job: Job, resume: bool) -> WorkDir:
