@@ -17,7 +17,7 @@ from probsig_fast.kernels import registry
 pytest.register_assert_rewrite("oracle", "stream_cases")
 
 settings.register_profile("local", deadline=None, max_examples=40)
-settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, print_blob=True)
 # An emulated device runs its threads one after the other.
 settings.register_profile("emulated", deadline=None, max_examples=12, derandomize=True)
 settings.load_profile("emulated" if EMULATED else "ci" if os.environ.get("CI") else "local")
