@@ -75,3 +75,16 @@ def sequences_of(source: Any) -> list[list[int]]:
         if begin < len(tokens):
             found.append(tokens[begin:])
     return found
+
+
+@pytest.fixture
+def pile(tmp_path: Path) -> Path:
+    data = lines(DOCUMENTS)
+    return write_zst(tmp_path / "00.jsonl.zst", data[:40], data[40:41], data[41:])
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    path = tmp_path / "tokenizer.json"
+    word_tokenizer().save(str(path))
+    return path

@@ -75,6 +75,31 @@ class Checkpoints:
         since = time.monotonic() - self._last
         return not self._seconds or since >= max(self._seconds, self._cost / _SHARE)
 
+    def run(
+        self,
+        slices: Iterable[Slice],
+        advance: Callable[[int], object],
+        tally: Tally,
+        count: Callable[[Iterator[Slice]], None],
+        is_full: Callable[[], bool],
+        save: Callable[[], dict[str, list[Run]]],
+    ) -> None:
+        """Count all chunks that were not saved before, and save in between.
+
+        Args:
+            advance: is told of the tokens that were saved before.
+            tally: what `count` adds to.
+            count: counts some chunks; nothing is under way when it returns.
+            is_full: whether memory asks for saving.
+            save: all sums so far as runs; raises where there is no folder for them.
+        """
+        chunks = Chunks(slices, self.chunks, advance)
+        while not chunks.is_over:
+            count(chunks.turn(lambda: self.is_due or is_full()))
+            if not chunks.is_over:
+                began = time.monotonic()
+                self.commit(chunks.done, tally, save(), began)
+
     def tally(self, vocab_size: int) -> Tally:
         """What was summed beside the counts.
 

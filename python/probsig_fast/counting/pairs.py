@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from ..kernels.contract import Block
 from ..pool import WorkerPool
+from ..runs import Run
 from ..table import Table
-from .checkpoints import Checkpoints, Chunks
+from .checkpoints import Checkpoints
 from .job import Job, Tally
 from .pair_sums import GROUP, PairSums
 from .plan import Scanned, Slice, scan_chunk
@@ -32,16 +32,16 @@ def count_pairs(
         scanned = scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
         return scanned, sums.count(scanned)
 
-    chunks = Chunks(slices, kept.chunks, advance)
-    while not chunks.is_over:
-        turn = chunks.turn(lambda: kept.is_due or sums.is_full)
-        for scanned, blocks in pool.map(work, turn):
+    def count(chunks: Iterator[Slice]) -> None:
+        for scanned, blocks in pool.map(work, chunks):
             tally.add(scanned)
             sums.add(blocks)
             advance(scanned.chunk.core)
             del scanned, blocks  # else they would live until the next result is there
-        if not chunks.is_over:
-            began = time.monotonic()
-            sums.check_saving(tally.n_read)
-            kept.commit(chunks.done, tally, {GROUP: sums.save()}, began)
+
+    def save() -> dict[str, list[Run]]:
+        sums.check_saving(tally.n_read)
+        return {GROUP: sums.save()}
+
+    kept.run(slices, advance, tally, count, lambda: sums.is_full, save)
     return sums.table(kept.work.folder if kept.work else None), tally

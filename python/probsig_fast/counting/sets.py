@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from ..pool import WorkerPool
 from ..relations import Prefix, SameSequence
 from ..table import Table
 from ..third_order import ThirdOrder
-from .checkpoints import Checkpoints, Chunks
+from .checkpoints import Checkpoints
 from .focus import FocusSums, check_third_order
 from .job import Job, Tally
 from .plan import Scanned, Slice, scan_chunk
@@ -51,19 +50,23 @@ def count_sets(
         spans = _spans(job, scanned, pool.cancel)
         return scanned, spans, _restricted(job, owned, focus, pool.cancel) if focus else []
 
-    chunks = Chunks(slices, kept.chunks, advance)
-    while not chunks.is_over:
-        turn = chunks.turn(lambda: kept.is_due or any(each.is_full for each in everything))
-        for scanned, spans, restricted in pool.map(work, turn):
+    def count(chunks: Iterator[Slice]) -> None:
+        for scanned, spans, restricted in pool.map(work, chunks):
             tally.add(scanned)
             sums.add(spans, (job.source.total or tally.n_read) / max(tally.n_read, 1))
             if focus:
                 focus.add(restricted)
             advance(scanned.chunk.core)
             del scanned, spans, restricted  # else they would live until the next result is there
-        if not chunks.is_over:
-            began = time.monotonic()
-            kept.commit(chunks.done, tally, {each.group: each.save() for each in everything}, began)
+
+    kept.run(
+        slices,
+        advance,
+        tally,
+        count,
+        lambda: any(each.is_full for each in everything),
+        lambda: {each.group: each.save() for each in everything},
+    )
     folder = kept.work.folder if kept.work else None
     return sums.table(folder), focus.result() if focus else None, tally
 

@@ -171,6 +171,16 @@ def as_token_array(tokens: Any, name: str, argument: str = "tokens") -> NDArray[
     return array
 
 
+def refuse_boundaries(format: str, offsets: Any, join_files: bool) -> None:
+    """Raises ArgumentError: one of these is given for files that know their own sequences."""
+    for name, given in (("offsets", offsets), ("join_files", join_files or None)):
+        if given is not None:
+            raise ArgumentError(
+                f"{name}: expected none for files of format {format}, which say themselves where "
+                f"sequences end, got {type(given).__name__}"
+            )
+
+
 def check_offsets(offsets: ArrayLike, total: int) -> NDArray[np.int64]:
     """`offsets` as int64 sequence starts.
 

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from ..errors import ArgumentError, SourceError
+from .arrays import refuse_boundaries
 from .datatrove import DatatroveSource
 from .dolma import DolmaSource, is_headerless
 from .flat import FileSource, expand
@@ -58,12 +59,7 @@ def open_paths(
         if chosen == "flat" and dtype is None:
             _ask_dtype(names)
         return FileSource(names, dtype, join_files, offsets, format)
-    for argument, given in (("offsets", offsets), ("join_files", join_files or None)):
-        if given is not None:
-            raise ArgumentError(
-                f"{argument}: expected none for files of format {chosen}, which say themselves "
-                f"where sequences end, got {type(given).__name__}"
-            )
+    refuse_boundaries(chosen, offsets, join_files)
     return _open_local(chosen, names, dtype)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import ArgumentError, SourceError
-from .arrays import check_offsets
+from .arrays import check_offsets, refuse_boundaries
 from .fingerprint import array_fingerprint, file_fingerprint
 from .remote import RemoteFile, is_address
 from .stream import Part, Source, Stream, join
@@ -179,12 +179,7 @@ def open_address(
         return RemoteFileSource(addresses, dtype, join_files, offsets, format)
     if len(kinds) > 1:
         raise ArgumentError(f"tokens: expected files of one format, got {' and '.join(kinds)}")
-    for name, given in (("offsets", offsets), ("join_files", join_files or None)):
-        if given is not None:
-            raise ArgumentError(
-                f"{name}: expected none for files of format {kinds[0]}, which say themselves where "
-                f"sequences end, got {type(given).__name__}"
-            )
+    refuse_boundaries(kinds[0], offsets, join_files)
     if kinds[0] in ("datatrove", "dolma"):
         return _with_dtype(kinds[0], addresses, dtype)
     if dtype is not None:
