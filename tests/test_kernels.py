@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kernel_support import DTYPES, RUNNING, check_block, chunks, dtypes
 
 from probsig_fast.kernels import reference, registry
-from probsig_fast.kernels.contract import Block, Chunk, Kernels, Scan
+from probsig_fast.kernels.contract import Block, Chunk, Kernels, Scan, row_range
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +106,27 @@ def test_next_pairs(kernels: Kernels, chunk: Chunk) -> None:
     weights=st.lists(st.sampled_from([0, 1, 2, 2**31 - 1, 2**55]), min_size=1, max_size=8),
 )
 def test_window_pairs(kernels: Kernels, chunk: Chunk, weights: list[int]) -> None:
-    block = kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)
+    block = window_pairs(kernels, chunk, weights)
     check_block(block, pairs_of(chunk, weights), chunk.histogram.size)
+
+
+@given(chunk=chunks(), weights=st.lists(st.integers(0, 3), min_size=1, max_size=4), data=st.data())
+def test_row_ranges_of_window_pairs(
+    kernels: Kernels, chunk: Chunk, weights: list[int], data: st.DataObject
+) -> None:
+    rows = chunk.histogram.size
+    begin = data.draw(st.integers(0, rows))
+    end = data.draw(st.integers(begin, rows))
+    got = kernels.window_pairs(chunk, np.array(weights, np.int64), begin, end, RUNNING)
+    expected = row_range(window_pairs(reference, chunk, weights), begin, end)
+    for name in ("indptr", "indices", "data"):
+        assert getattr(got, name).dtype == getattr(expected, name).dtype
+        assert np.array_equal(getattr(got, name), getattr(expected, name))
+
+
+def window_pairs(kernels: Kernels, chunk: Chunk, weights: list[int]) -> Block:
+    rows = chunk.histogram.size
+    return kernels.window_pairs(chunk, np.array(weights, np.int64), 0, rows, RUNNING)
 
 
 def zipfian_chunk(dtype: Any, vocab_size: int, size: int) -> Chunk:
@@ -127,19 +146,26 @@ def test_pairs_of_a_long_chunk(
     kernels: Kernels, dtype: Any, vocab_size: int, weights: list[int]
 ) -> None:
     chunk = zipfian_chunk(dtype, vocab_size, 60_000)
-    expected = reference.window_pairs(chunk, np.array(weights), RUNNING)
-    got = [kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)]
+    expected = window_pairs(reference, chunk, weights)
+    got = [window_pairs(kernels, chunk, weights)]
     if weights == [1]:
         got.append(kernels.next_pairs(chunk, RUNNING))
     for block in got:
         for name in ("indptr", "indices", "data"):
             assert (getattr(block, name) == getattr(expected, name)).all()
+    third = max(vocab_size // 3, 1)  # rows of all kinds: long, short and none
+    parts = [
+        kernels.window_pairs(chunk, np.array(weights, np.int64), *rows, RUNNING)
+        for rows in ((0, 1), (1, third), (third, vocab_size))
+    ]
+    assert (np.concatenate([part.indices for part in parts]) == expected.indices).all()
+    assert (np.concatenate([part.data for part in parts]) == expected.data).all()
 
 
 def test_a_window_longer_than_any_run(kernels: Kernels) -> None:
     chunk = zipfian_chunk(np.uint16, 50, 300)
     weights = list(range(1, 400))
-    block = kernels.window_pairs(chunk, np.array(weights, np.int64), RUNNING)
+    block = window_pairs(kernels, chunk, weights)
     check_block(block, pairs_of(chunk, weights), 50)
 
 
@@ -151,7 +177,7 @@ def test_inputs_are_not_written_to(kernels: Kernels) -> None:
             value.flags.writeable = False
     kernels.scan(chunk.tokens, chunk.core, 50, np.array([3], np.uint32))
     first = kernels.next_pairs(chunk, RUNNING)
-    second = kernels.window_pairs(chunk, np.ones(3, np.int64), RUNNING)
+    second = window_pairs(kernels, chunk, [1, 1, 1])
     for block in (first, second):
         for array in (block.indptr, block.indices, block.data):
             array.flags.writeable = False

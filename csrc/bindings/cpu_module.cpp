@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/free_pages.hpp"
 #include "cpu_arrays.hpp"
 #include "cpu/gram.hpp"
 #include "cpu/merge.hpp"
@@ -53,13 +54,18 @@ template <class Token>
 py::tuple bind_window_pairs(const py::array& tokens, std::int64_t core,
                             const py::array& run_starts, const py::array& run_ends,
                             const py::array& histogram, const py::array& weights,
+                            std::int64_t row_begin, std::int64_t row_end,
                             const py::array& cancel) {
   const auto chunk = as_chunk<Token>(tokens, core, run_starts, run_ends, histogram);
   const auto each = as_span<std::int64_t>(weights, "weights");
+  if (row_begin < 0 || row_end < row_begin || row_end > chunk.histogram.size) {
+    throw py::value_error("row_begin, row_end: expected within the vocabulary");
+  }
+  const IdRange rows{static_cast<std::uint32_t>(row_begin), static_cast<std::uint32_t>(row_end)};
   const auto flag = as_flag(cancel);
   auto block = [&] {
     py::gil_scoped_release release;
-    return window_pairs(chunk, each, flag);
+    return window_pairs(chunk, each, rows, flag);
   }();
   return to_tuple(std::move(block));
 }
@@ -262,6 +268,10 @@ PYBIND11_MODULE(_cpu, m) {
   using namespace probsig;
   m.doc() = "Native CPU kernels of probsig_fast; contract.py says what each one does.";
   m.def("version", [] { return PROBSIG_VERSION; }, "Version of the package this was built for.");
+  m.def("keep_memory", [](std::int64_t most) {
+    if (most < 0) throw py::value_error("most: expected at least 0");
+    FreePages::shared().keep(static_cast<std::size_t>(most));
+  });
   m.def("scan_uint16", &bind_scan<std::uint16_t>);
   m.def("scan_uint32", &bind_scan<std::uint32_t>);
   m.def("next_pairs_uint16", &bind_next_pairs<std::uint16_t>);

@@ -1,5 +1,5 @@
 // Memory for plain numbers: not set to zero, grown without copies, and given back to the system the
-// moment it is freed. The C library keeps freed blocks of a few MB for itself, and a count that
+// moment it is freed, but for what FreePages may keep. The C library keeps freed blocks of a few MB for itself, and a count that
 // adds up hundreds of them would so come to hold twice what it uses.
 #pragma once
 
@@ -11,6 +11,8 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+
+#include "free_pages.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -63,9 +65,16 @@ class Memory {
 #if defined(__linux__)
   static bool mapped(std::size_t bytes) { return bytes >= kMapped; }
   static void* map(std::size_t bytes) {
+    if (const auto free = FreePages::shared().take(bytes); free.data != nullptr) {
+      void* const moved = mremap(free.data, free.bytes, bytes, MREMAP_MAYMOVE);
+      if (moved != MAP_FAILED) return moved;
+      munmap(free.data, free.bytes);
+    }
     return checked(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   }
-  static void unmap(void* data, std::size_t bytes) { munmap(data, bytes); }
+  static void unmap(void* data, std::size_t bytes) {
+    if (!FreePages::shared().give({data, bytes})) munmap(data, bytes);
+  }
   void* remap(std::size_t bytes) { return checked(mremap(data_, bytes_, bytes, MREMAP_MAYMOVE)); }
   static void* checked(void* data) {
     if (data == nullptr || data == MAP_FAILED) throw std::bad_alloc();

@@ -11,4 +11,12 @@ inline void prefetch_read(const void* address) {
 #endif
 }
 
+inline void prefetch_write(const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(address, 1);
+#else
+  (void)address;
+#endif
+}
+
 }  // namespace probsig

@@ -20,4 +20,15 @@ inline std::vector<std::uint32_t> bucket_begins(Span<std::int64_t> sizes) {
   return begins;
 }
 
+// Entries that rows can have at most, of whose ids each adds so many. For BlockBuilder::reserve: what
+// is not used takes no memory, while to grow, by and by, costs copies and the huge pages.
+inline std::int64_t most_entries(Span<std::int64_t> histogram, std::int64_t columns,
+                                 std::int64_t additions) {
+  std::int64_t most = 0;
+  for (std::int64_t row = 0; row < histogram.size; ++row) {
+    most += histogram[row] > columns / additions ? columns : histogram[row] * additions;
+  }
+  return most;
+}
+
 }  // namespace probsig

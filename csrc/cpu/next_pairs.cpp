@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "buckets.hpp"
+#include "core/prefetch.hpp"
 #include "core/row_accumulator.hpp"
 #include "pairs.hpp"
 
@@ -24,6 +25,8 @@ constexpr std::int64_t kGroup = std::int64_t{1} << 16;
 constexpr std::int64_t kMostGroups = 512;
 // Rows of so few successors are sorted.
 constexpr std::int64_t kShort = 16;
+// How far ahead of a group's end its memory is asked for: two cache lines.
+constexpr std::int64_t kAhead = 32;
 constexpr std::int64_t kPoll = std::int64_t{1} << 20;
 // Above, an id of a group and a successor need not fit into 32 bits, or groups not into 16.
 constexpr std::int64_t kNarrowVocab = std::int64_t{1} << 24;
@@ -85,6 +88,7 @@ std::vector<OpenGroup> partition(const Chunk<Token>& chunk, const Groups& groups
       const std::int64_t stop = std::min(last, i + kPoll);
       for (; i < stop; ++i) {
         OpenGroup& group = open[of[tokens[i]]];
+        prefetch_write(pairs + group.end + kAhead);
         pairs[group.end++] = static_cast<Pair>(tokens[i] - group.first) << bits | tokens[i + 1];
       }
     }
@@ -103,6 +107,7 @@ class PairCounter {
         block_(chunk.histogram.size) {}
 
   BlockBuilder run() && {
+    block_.reserve(most_entries(chunk_.histogram, chunk_.histogram.size, 1) + kTakeSlack);
     WorkArray<Pair, struct NextPairs> pairs(groups_.begin.back());
     const std::vector<OpenGroup> open = partition(chunk_, groups_, pairs.data(), cancel_);
     for (std::size_t group = 0; group < groups_.size() && !cancel_.set(); ++group) {
@@ -122,16 +127,33 @@ class PairCounter {
     const std::int64_t first = groups_.first[group];
     const std::int64_t ids = groups_.first[group + 1] - first;
     const auto begins = bucket_begins({chunk_.histogram.data + first, ids});
-    ends_ = begins;
+    fill_buckets(begins, begin, end);
+    for (std::size_t id = 0; id < ends_.size(); ++id) {
+      Token* const bucket = buckets_.data();
+      const std::uint32_t high = begins[id + 1] - backs_[id];
+      if (ends_[id] < backs_[id]) std::copy_n(bucket + backs_[id], high, bucket + ends_[id]);
+      count_row(bucket + begins[id], bucket + ends_[id] + high);
+    }
+  }
+
+  // From both ends of the group at once, into both ends of the buckets: where an id follows
+  // itself, its bucket's end waits for the one before. What the histogram counts too much is left
+  // between the two.
+  void fill_buckets(const std::vector<std::uint32_t>& begins, const Pair* begin, const Pair* end) {
+    ends_.assign(begins.begin(), begins.end() - 1);
+    backs_.assign(begins.begin() + 1, begins.end());
     if (buckets_.size() < begins.back()) buckets_.resize(begins.back());
     const unsigned bits = groups_.bits;
     const Pair mask = (Pair{1} << bits) - 1;
-    for (; begin < end; ++begin) {
-      buckets_[ends_[*begin >> bits]++] = static_cast<Token>(*begin & mask);
+    Token* const buckets = buckets_.data();
+    std::uint32_t* const ends = ends_.data();
+    std::uint32_t* const backs = backs_.data();
+    for (; end - begin >= 2; ++begin) {
+      --end;
+      buckets[ends[*begin >> bits]++] = static_cast<Token>(*begin & mask);
+      buckets[--backs[*end >> bits]] = static_cast<Token>(*end & mask);
     }
-    for (std::size_t id = 0; id < ends_.size() - 1; ++id) {
-      count_row(buckets_.data() + begins[id], buckets_.data() + ends_[id]);
-    }
+    if (begin < end) buckets[ends[*begin >> bits]++] = static_cast<Token>(*begin & mask);
   }
 
   template <class Successor>
@@ -167,7 +189,7 @@ class PairCounter {
   RowAccumulator<std::uint32_t> row_;
   BlockBuilder block_;
   std::vector<Token> buckets_;  // of the group at hand
-  std::vector<std::uint32_t> ends_;
+  std::vector<std::uint32_t> ends_, backs_;  // of what fills each from below and from above
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/block.hpp"
+#include "core/find_ids.hpp"
 #include "core/views.hpp"
 
 namespace probsig {
@@ -11,8 +12,10 @@ template <class Token>
 BlockBuilder next_pairs(const Chunk<Token>& chunk, CancelFlag cancel);
 
 // N[x, y] = sum of weights[d - 1] over i < core, d with w_i = x, w_{i+d} = y in one run.
-// core * sum(weights) must be below 2^63.
+// core * sum(weights) must be below 2^63. Only the rows of `rows`, within the vocabulary; of them
+// alone the histogram is read.
 template <class Token>
-BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, CancelFlag cancel);
+BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
+                          CancelFlag cancel);
 
 }  // namespace probsig

@@ -39,39 +39,67 @@ std::vector<Step> steps_of(Span<std::int64_t> weights) {
   return steps;
 }
 
-// The occurrences of a chunk, bucket by bucket.
+// The occurrences of some ids in a chunk, bucket by bucket; a bucket's number is its id less the
+// first.
 template <class Token>
 class Occurrences {
  public:
-  Occurrences(const Chunk<Token>& chunk, std::int64_t reach)
+  Occurrences(const Chunk<Token>& chunk, IdRange ids, std::int64_t reach)
       : chunk_(chunk),
+        ids_(ids),
         reach_(reach),
-        inner_begins_(bucket_begins(chunk.histogram)),
-        outer_begins_(count_outer()),
-        inner_(inner_begins_.back()),
-        outer_(outer_begins_.back()) {
+        inner_begins_(bucket_begins(histogram())),
+        inner_(inner_begins_.back()) {
     inner_ends_ = inner_begins_;
-    outer_ends_ = outer_begins_;
+    std::vector<Outer> outer;
     for (std::int64_t run = 0; run < chunk.run_starts.size; ++run) {
       const std::int64_t split = first_outer(run);
-      for (std::int64_t i = chunk.run_starts[run]; i < split; ++i) {
-        inner_[inner_ends_[chunk.tokens[i]]++] = static_cast<std::uint32_t>(i);
+      for (std::int64_t i = chunk.run_starts[run]; i < split; i += kStep) {
+        add_inner(i, std::min(i + kStep, split));
       }
       for (std::int64_t i = split; i < last(run); ++i) {
-        outer_[outer_ends_[chunk.tokens[i]]++] = {static_cast<std::uint32_t>(i),
-                                                  static_cast<std::uint32_t>(chunk.run_ends[run])};
+        if (!ids.holds(chunk.tokens[i])) continue;
+        outer.push_back({static_cast<std::uint32_t>(i),
+                         static_cast<std::uint32_t>(chunk.run_ends[run])});
       }
     }
+    sort_outer(outer);
   }
 
-  Span<std::uint32_t> inner(std::size_t id) {
-    return {inner_.data() + inner_begins_[id], inner_ends_[id] - inner_begins_[id]};
+  Span<std::uint32_t> inner(std::size_t bucket) {
+    return {inner_.data() + inner_begins_[bucket], inner_ends_[bucket] - inner_begins_[bucket]};
   }
-  Span<Outer> outer(std::size_t id) {
-    return {outer_.data() + outer_begins_[id], outer_ends_[id] - outer_begins_[id]};
+  Span<Outer> outer(std::size_t bucket) {
+    return {outer_.data() + outer_begins_[bucket],
+            outer_begins_[bucket + 1] - outer_begins_[bucket]};
   }
 
  private:
+  // Tokens looked through in one go: what is found stays in the first-level cache.
+  static constexpr std::int64_t kStep = 2048;
+
+  Span<std::int64_t> histogram() const {
+    return {chunk_.histogram.data + ids_.begin, std::int64_t{ids_.end} - ids_.begin};
+  }
+  std::size_t bucket_of(std::uint32_t position) const {
+    return chunk_.tokens[position] - std::size_t{ids_.begin};
+  }
+
+  void add_inner(std::int64_t begin, std::int64_t end) {
+    std::uint32_t found[kStep + kFindSlack];
+    const std::int64_t size = find_ids(chunk_.tokens.data, begin, end, ids_, found);
+    for (std::int64_t k = 0; k < size; ++k) inner_[inner_ends_[bucket_of(found[k])]++] = found[k];
+  }
+
+  void sort_outer(const std::vector<Outer>& outer) {
+    std::vector<std::int64_t> sizes(static_cast<std::size_t>(histogram().size), 0);
+    for (const Outer& each : outer) ++sizes[bucket_of(each.position)];
+    outer_begins_ = bucket_begins({sizes.data(), histogram().size});
+    outer_.resize(outer.size());
+    std::vector<std::uint32_t> ends = outer_begins_;
+    for (const Outer& each : outer) outer_[ends[bucket_of(each.position)]++] = each;
+  }
+
   // Positions of the run that the chunk's core holds end here.
   std::int64_t last(std::int64_t run) const { return std::min(chunk_.run_ends[run], chunk_.core); }
 
@@ -80,27 +108,22 @@ class Occurrences {
     return std::max(start, std::min(last(run), chunk_.run_ends[run] - reach_));
   }
 
-  std::vector<std::uint32_t> count_outer() const {
-    std::vector<std::int64_t> sizes(static_cast<std::size_t>(chunk_.histogram.size), 0);
-    for (std::int64_t run = 0; run < chunk_.run_starts.size; ++run) {
-      for (std::int64_t i = first_outer(run); i < last(run); ++i) ++sizes[chunk_.tokens[i]];
-    }
-    return bucket_begins({sizes.data(), chunk_.histogram.size});
-  }
-
   const Chunk<Token>& chunk_;
+  IdRange ids_;
   std::int64_t reach_;
-  std::vector<std::uint32_t> inner_begins_, outer_begins_;
+  std::vector<std::uint32_t> inner_begins_, inner_ends_;
   WorkArray<std::uint32_t, struct InnerOccurrences> inner_;
-  WorkArray<Outer, struct OuterOccurrences> outer_;
-  std::vector<std::uint32_t> inner_ends_, outer_ends_;
+  std::vector<std::uint32_t> outer_begins_;
+  std::vector<Outer> outer_;
 };
 
 template <class Token, class Count>
 class WindowCounter {
  public:
-  WindowCounter(const Chunk<Token>& chunk, Span<std::int64_t> weights, CancelFlag cancel)
+  WindowCounter(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
+                CancelFlag cancel)
       : chunk_(chunk),
+        rows_(rows),
         steps_(steps_of(weights)),
         uniform_(std::all_of(weights.data, weights.data + weights.size,
                              [](std::int64_t weight) { return weight == 1; })),
@@ -109,12 +132,15 @@ class WindowCounter {
         row_(chunk.histogram.size) {}
 
   BlockBuilder run() {
-    Occurrences<Token> occurrences(chunk_, reach_);
-    BlockBuilder block(chunk_.histogram.size);
-    for (std::int64_t id = 0; id < chunk_.histogram.size && !cancel_.set(); ++id) {
-      const auto inner = occurrences.inner(static_cast<std::size_t>(id));
-      const auto outer = occurrences.outer(static_cast<std::size_t>(id));
-      const auto steps = static_cast<std::int64_t>(steps_.size());
+    Occurrences<Token> occurrences(chunk_, rows_, reach_);
+    const Span<std::int64_t> rows{chunk_.histogram.data + rows_.begin,
+                                  std::int64_t{rows_.end} - rows_.begin};
+    BlockBuilder block(rows.size);
+    const auto steps = static_cast<std::int64_t>(steps_.size());
+    if (steps > 0) block.reserve(most_entries(rows, chunk_.histogram.size, steps) + kTakeSlack);
+    for (std::int64_t row = 0; row < rows.size && !cancel_.set(); ++row) {
+      const auto inner = occurrences.inner(static_cast<std::size_t>(row));
+      const auto outer = occurrences.outer(static_cast<std::size_t>(row));
       const std::int64_t additions = (inner.size + outer.size) * steps;
       if (row_.prefers_dense(additions)) {
         add_row(inner, outer, [this](std::uint32_t y, Count w) { row_.add_dense(y, w); });
@@ -171,6 +197,7 @@ class WindowCounter {
   }
 
   const Chunk<Token>& chunk_;
+  IdRange rows_;
   std::vector<Step> steps_;
   bool uniform_;
   std::int64_t reach_;
@@ -181,17 +208,22 @@ class WindowCounter {
 }  // namespace
 
 template <class Token>
-BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights,
+BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
                           CancelFlag cancel) {
   const auto total = std::accumulate(weights.data, weights.data + weights.size, std::int64_t{0});
-  const std::int64_t core = std::max<std::int64_t>(chunk.core, 1);
-  if (total <= std::numeric_limits<std::uint32_t>::max() / core) {
-    return WindowCounter<Token, std::uint32_t>(chunk, weights, cancel).run();
+  std::int64_t most = 1;  // occurrences of a row's id
+  for (std::uint32_t id = rows.begin; id < rows.end; ++id) {
+    most = std::max(most, chunk.histogram[id]);
   }
-  return WindowCounter<Token, std::uint64_t>(chunk, weights, cancel).run();
+  if (total <= std::numeric_limits<std::uint32_t>::max() / most) {
+    return WindowCounter<Token, std::uint32_t>(chunk, weights, rows, cancel).run();
+  }
+  return WindowCounter<Token, std::uint64_t>(chunk, weights, rows, cancel).run();
 }
 
-template BlockBuilder window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, CancelFlag);
-template BlockBuilder window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, CancelFlag);
+template BlockBuilder window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, IdRange,
+                                   CancelFlag);
+template BlockBuilder window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, IdRange,
+                                   CancelFlag);
 
 }  // namespace probsig

@@ -28,13 +28,19 @@ class Accumulator:
     New blocks wait until they hold half as many entries as the sum does, or a hundred MB: so an
     entry is merged a few times only, and what waits is small beside the result. The sum's ranges
     own their memory; what waits is freed once all ranges have taken their part of it.
+
+    Args:
+        cuts: where the ranges begin, and the number of rows; None: found when blocks come, which
+            then are whole.
     """
 
-    def __init__(self, rows: int, kernels: Kernels, pool: WorkerPool) -> None:
+    def __init__(
+        self, rows: int, kernels: Kernels, pool: WorkerPool, cuts: list[int] | None = None
+    ) -> None:
         self._columns, self._kernels, self._pool = rows, kernels, pool
-        self._cuts = np.array([0, rows])
+        self._cuts = np.array([0, rows] if cuts is None else cuts)
         # By row range: the sum so far, then the pieces that wait.
-        self._ranges: list[list[Block]] = [[]]
+        self._ranges: list[list[Block]] = [[] for _ in self._cuts[1:]]
         self._summed = self._waiting = 0
 
     def add(self, block: Block) -> None:
@@ -47,6 +53,15 @@ class Accumulator:
         for each in blocks:
             for held, piece in zip(self._ranges, _split(each, self._cuts), strict=True):
                 held.append(piece)
+        self._merge_if_many()
+
+    def add_range(self, index: int, block: Block) -> None:
+        """A block of the rows of one range; each range gets as many as the others."""
+        self._waiting += block.data.size
+        self._ranges[index].append(block)
+        self._merge_if_many()
+
+    def _merge_if_many(self) -> None:
         if self._waiting >= max(self._summed // 2, _LAZY):
             self._merge()
 
@@ -116,6 +131,15 @@ def _row_cuts(blocks: list[Block], pool: WorkerPool) -> NDArray[np.int64]:
     ranges = max(RANGES, RANGES_PER_THREAD * pool.threads) if entries[-1] > _SMALL else 1
     inner = np.searchsorted(entries, entries[-1] * np.arange(1, ranges) // ranges)
     return np.unique(np.concatenate([[0], inner, [entries.size - 1]]))
+
+
+def row_cuts(weight: NDArray[np.int64], ranges: int) -> list[int]:
+    """Where to cut rows into so many ranges of about equal weight, such as additions: int64 [rows].
+    The first cut is 0, the last the number of rows."""
+    running = np.cumsum(weight + 1)  # so that rows of no weight are spread, too
+    inner = np.searchsorted(running, running[-1] * np.arange(1, ranges) // ranges)
+    cuts: list[int] = np.unique(np.concatenate([[0], inner, [weight.size]])).tolist()
+    return cuts
 
 
 def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:

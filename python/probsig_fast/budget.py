@@ -38,6 +38,12 @@ def memory_budget(memory: int | str | None, argument: str = "memory") -> int:
     return integer(argument, memory, SMALLEST)
 
 
+def kept_memory(memory: int) -> int:
+    """Bytes that may wait for their next use, of a count that may take so many: enough for the
+    blocks of a few chunks, and little beside the rest."""
+    return min(memory // 32, 2**27)
+
+
 def size_text(size: int) -> str:
     """Bytes for a reader: `1.3 GB`."""
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):

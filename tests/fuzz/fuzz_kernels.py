@@ -95,9 +95,15 @@ def _pairs(draw: Draw) -> Use:
     while int(weights.sum()) * max(chunk.core, 1) >= 2**63:
         weights //= 2
 
+    rows = chunk.histogram.size
+    begin, end = (
+        (0, rows) if draw.chance(0.5) else sorted((draw.between(0, rows), draw.between(0, rows)))
+    )
+
     def use(kernels: Kernels) -> Arrays:
         first = kernels.next_pairs(chunk, _RUNNING)
-        return *_arrays(first), *_arrays(kernels.window_pairs(chunk, weights, _RUNNING))
+        window = kernels.window_pairs(chunk, weights, begin, end, _RUNNING)
+        return *_arrays(first), *_arrays(window)
 
     return use
 

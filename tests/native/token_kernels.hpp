@@ -78,7 +78,8 @@ void try_pairs(Draw& draw, int threads, std::int64_t most) {
       BlockBuilder block = next_pairs(chunk.view(), flag);
       check(cells_of(block) == next, "next_pairs");
     }
-    BlockBuilder block = window_pairs(chunk.view(), span(weights), flag);
+    const auto size = static_cast<std::uint32_t>(chunk.vocab_size());
+    BlockBuilder block = window_pairs(chunk.view(), span(weights), {0, size}, flag);
     check(cells_of(block) == window, "window_pairs");
   });
 }
@@ -96,7 +97,7 @@ void try_cancel(Draw& draw, int threads, std::int64_t most) {
       return;
     }
     next_pairs(chunk.view(), flag);
-    window_pairs(chunk.view(), span(weights), flag);
+    window_pairs(chunk.view(), span(weights), {0, static_cast<std::uint32_t>(chunk.vocab_size())}, flag);
     prefix_spans(chunk.view(), 9, flag);
     sequence_sets(span(chunk.tokens), span(chunk.starts), span(chunk.ends), chunk.vocab_size(),
                   true, flag);

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..budget import memory_budget
+from ..budget import kept_memory, memory_budget
 from ..counts import Counts
 from ..errors import ArgumentError, ArgumentTypeError, EosNeverOccursWarning
 from ..pool import WorkerPool, thread_count
@@ -135,6 +135,7 @@ def count(
         threads,
         budget,
     )
+    job.kernels.keep_memory(kept_memory(budget))
     try:
         if folder is None:
             counts, tally = _counted(job, threads, budget, Checkpoints(None), progress)

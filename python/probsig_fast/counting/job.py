@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..accumulator import ENTRY_BYTES
 from ..arguments import integer
 from ..boundaries import Boundaries
 from ..errors import ArgumentError, ArgumentTypeError
@@ -23,10 +24,11 @@ from .plan import Scanned, Slice, plan
 
 #: The share of the memory that chunks may take which are under way.
 _CHUNK_SHARE = 0.25
-#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: 4
-#: bytes a token, and for `Window` 12 for each of about half as many pairs. For sets a chunk is a
-#: part of the rows to sum, 8 bytes for each occurrence or token of a set.
-CHUNK_TOKENS = {Next: 2**25, Window: 2**23, Prefix: 2**22, SameSequence: 2**23}
+#: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: for
+#: `Next` 4 bytes a token. Chunks of `Window` are shared by all threads, and what they take is
+#: mostly their result. For sets a chunk is a part of the rows to sum, 8 bytes for each occurrence
+#: or token of a set.
+CHUNK_TOKENS = {Next: 2**25, Window: 2**28, Prefix: 2**22, SameSequence: 2**23}
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ def checked_vocab_size(source: Source, vocab_size: int | None) -> int:
 
 
 def _token_bytes(relation: Relation) -> int:
-    """About what a chunk and its result take for each token."""
-    return 16 + (8 * relation.size if isinstance(relation, Window) else 0)
+    """About what a chunk and its result take for each token, at most."""
+    return 16 + (ENTRY_BYTES * relation.size if isinstance(relation, Window) else 0)
 
 
 def _checked_chunk_tokens(
@@ -206,8 +208,11 @@ def _checked_chunk_tokens(
 ) -> int:
     """Small enough for the memory, and that no count of one chunk can pass 63 bits."""
     if chunk_tokens is None:
-        chunk_tokens = kernels.chunk_tokens(CHUNK_TOKENS[type(relation)], total, threads)
-        each = _CHUNK_SHARE * memory / (threads + 2)  # see `WorkerPool.map`
+        shared = isinstance(relation, Window)
+        chunk_tokens = kernels.chunk_tokens(
+            CHUNK_TOKENS[type(relation)], total, 1 if shared else threads
+        )
+        each = _CHUNK_SHARE * memory / (1 if shared else threads + 2)  # see `WorkerPool.map`
         chunk_tokens = max(min(chunk_tokens, int(each / _token_bytes(relation))), 2**12)
     chunk_tokens = integer("chunk_tokens", chunk_tokens, 1, 2**31)
     return min(chunk_tokens, max((2**63 - 1) // sum(relation.weights), 1))

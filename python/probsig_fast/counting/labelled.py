@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import integer
-from ..budget import memory_budget
+from ..budget import kept_memory, memory_budget
 from ..errors import ArgumentError, ArgumentTypeError, CountOverflowError, TokenRangeError
 from ..kernels.contract import Kernels, Spans
 from ..kernels.registry import choose
@@ -98,6 +98,7 @@ def count_labelled(
     threads = thread_count(threads)
     budget = memory_budget(memory)
     started = time.perf_counter()
+    kernels.keep_memory(kept_memory(budget))
     try:
         with WorkerPool(threads) as pool, progress_bar(labels.size, "sample", progress) as advance:
             job = _Job(vocab_size, n_labels, incidence == "multiplicity", chosen, kernels, pool)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..accumulator import Accumulator, add_blocks
+from ..accumulator import Accumulator, add_blocks, row_cuts
 from ..budget import size_text
 from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
@@ -29,6 +29,9 @@ _SHARE, _SHARE_DIRECTED = 0.4, 0.12
 #: where the others are as large as the first. So what is on disk is never more than three times
 #: the result and what memory holds, and an entry is written a few times only.
 _MOST_RUNS = 16
+#: Row ranges at least that chunks of windows are counted in; each looks through all of a chunk's
+#: tokens. Of fewer tokens than this in all there is one.
+_RANGES, _SMALL = 8, 2**16
 
 
 class PairSums:
@@ -47,12 +50,13 @@ class PairSums:
         is_forward = job.relation.direction == "forward"
         self._most = memory * (_SHARE if is_forward else _SHARE_DIRECTED)
         self._runs = kept.runs(GROUP)
+        self._cuts: list[int] | None = None
         self._begin()
 
     def _begin(self) -> None:
         job = self._job
         self._running = job.kernels.running_pairs(job.vocab_size, self._weights, job.source.total)
-        self._accumulator = Accumulator(job.vocab_size, job.kernels, self._pool)
+        self._accumulator = Accumulator(job.vocab_size, job.kernels, self._pool, self._cuts)
         self._is_empty = True
 
     @property
@@ -60,19 +64,45 @@ class PairSums:
         """Whether it is time for `save`."""
         return self._accumulator.nbytes > self._most
 
+    @property
+    def by_ranges(self) -> bool:
+        """Whether `count_range` counts the chunks, and `count` does not."""
+        return self._running is None and not isinstance(self._job.relation, Next)
+
     def count(self, scanned: Scanned) -> list[Block]:
         """In any thread: the blocks that the caller is to add."""
         chunk, cancel = scanned.chunk, self._pool.cancel
         if self._running is not None:
             return self._running.add(chunk, cancel)
-        if isinstance(self._job.relation, Next):
-            return [self._job.kernels.next_pairs(chunk, cancel)]
-        return [self._job.kernels.window_pairs(chunk, self._weights, cancel)]
+        return [self._job.kernels.next_pairs(chunk, cancel)]
+
+    def ranges(self, scanned: Scanned) -> int:
+        """How many row ranges a chunk is counted in: those of the first chunk for all.
+
+        Threads share a chunk, so that it can be large, and what is merged afterwards little."""
+        if self._cuts is None:
+            total = self._job.source.total
+            is_small = total is not None and total < _SMALL
+            ranges = 1 if is_small else max(_RANGES, 2 * self._pool.threads)
+            self._cuts = row_cuts(scanned.chunk.histogram, ranges)
+            self._begin()
+        return len(self._cuts) - 1
+
+    def count_range(self, scanned: Scanned, index: int) -> Block:
+        """In any thread: the block of a row range, for `add_range`."""
+        assert self._cuts is not None
+        begin, end = self._cuts[index : index + 2]
+        return self._job.kernels.window_pairs(
+            scanned.chunk, self._weights, begin, end, self._pool.cancel
+        )
 
     def add(self, blocks: list[Block]) -> None:
         for block in blocks:
             self._accumulator.add(block)
             self._is_empty = False
+
+    def add_range(self, index: int, block: Block) -> None:
+        self._accumulator.add_range(index, block)
 
     def check_saving(self, tokens: int) -> None:
         """Raises MemoryLimitError: there is no folder to save to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from ..kernels.contract import Block
 from ..pool import WorkerPool
@@ -12,6 +13,20 @@ from .checkpoints import Checkpoints
 from .job import Job, Tally
 from .pair_sums import GROUP, PairSums
 from .plan import Scanned, Slice, scan_chunk
+
+
+class Task(NamedTuple):
+    """A row range of a chunk."""
+
+    scanned: Scanned
+    index: int
+    ranges: int
+
+    @property
+    def core(self) -> int:
+        """Its share of the chunk's tokens, for whoever looks at the progress."""
+        core = self.scanned.chunk.core
+        return core * (self.index + 1) // self.ranges - core * self.index // self.ranges
 
 
 def count_pairs(
@@ -28,8 +43,11 @@ def count_pairs(
     tally = kept.tally(job.vocab_size)
     look_ahead = len(job.relation.weights)
 
+    def scan(owned: Slice) -> Scanned:
+        return scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
+
     def work(owned: Slice) -> tuple[Scanned, list[Block]]:
-        scanned = scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
+        scanned = scan(owned)
         return scanned, sums.count(scanned)
 
     def count(chunks: Iterator[Slice]) -> None:
@@ -39,9 +57,27 @@ def count_pairs(
             advance(scanned.chunk.core)
             del scanned, blocks  # else they would live until the next result is there
 
+    def tasks(chunks: Iterator[Slice]) -> Iterator[Task]:
+        for scanned in pool.map(scan, chunks):
+            ranges = sums.ranges(scanned)
+            yield from (Task(scanned, index, ranges) for index in range(ranges))
+            del scanned
+
+    def work_on_range(task: Task) -> tuple[Task, Block]:
+        return task, sums.count_range(task.scanned, task.index)
+
+    def count_by_ranges(chunks: Iterator[Slice]) -> None:
+        for task, block in pool.map(work_on_range, tasks(chunks)):
+            if task.index == 0:
+                tally.add(task.scanned)
+            sums.add_range(task.index, block)
+            advance(task.core)
+            del task, block
+
     def save() -> dict[str, list[Run]]:
         sums.check_saving(tally.n_read)
         return {GROUP: sums.save()}
 
-    kept.run(slices, advance, tally, count, lambda: sums.is_full, save)
+    way = count_by_ranges if sums.by_ranges else count
+    kept.run(slices, advance, tally, way, lambda: sums.is_full, save)
     return sums.table(kept.work.folder if kept.work else None), tally

@@ -48,6 +48,13 @@ class Block:
     data: NDArray[np.int64]
 
 
+def row_range(block: Block, begin: int, end: int) -> Block:
+    """Rows [begin, end) of a block, over its own memory."""
+    low, high = block.indptr[begin], block.indptr[end]
+    rows = block.indptr[begin : end + 1] - low
+    return Block(rows, block.indices[low:high], block.data[low:high])
+
+
 class Room(NamedTuple):
     """Memory for the entries of a block: int32 and int64, of as many elements."""
 
@@ -167,6 +174,9 @@ class Kernels(Protocol):
         """A running sum of what `window_pairs` counts, of about `total` tokens; None where blocks
         are to be added up instead."""
 
+    def keep_memory(self, most: int) -> None:
+        """Let up to so many bytes that were freed wait for the next call, until `release`."""
+
     def release(self) -> None:
         """Give back what is kept for the next call."""
 
@@ -184,9 +194,15 @@ class Kernels(Protocol):
         histogram's size."""
 
     def window_pairs(
-        self, chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]
+        self,
+        chunk: Chunk,
+        weights: NDArray[np.int64],
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
     ) -> Block:
-        """N[x, y] = sum of weights[d - 1] over i < core and d with w_i = x, w_{i+d} = y in one run.
+        """N[x, y] = sum of weights[d - 1] over i < core and d with w_i = x, w_{i+d} = y in one run,
+        of the rows x from `row_begin` to `row_end` - 1 only; columns as in the histogram.
 
         The caller keeps `core * sum(weights)` below 2^63.
         """

@@ -12,6 +12,7 @@ from .contract import Rows, RunningPairs, Spans, Tokens
 __all__ = [
     "additions",
     "chunk_tokens",
+    "keep_memory",
     "load",
     "load_rows",
     "load_spans",
@@ -51,6 +52,10 @@ def running_pairs(
     vocab_size: int, weights: NDArray[np.int64], total: int | None
 ) -> RunningPairs | None:
     return None
+
+
+def keep_memory(most: int) -> None:
+    pass
 
 
 def release() -> None:

@@ -21,13 +21,21 @@ MISSING = [
             )
             for dtype in ("uint16", "uint32")
         ),
-        *("merge", "column_sums", "gram_squares"),
+        *("keep_memory", "merge", "column_sums", "gram_squares"),
     )
     if not hasattr(_cpu, name)
 ]
 
 
 _NO_WEIGHTS = np.empty(0, np.int64)
+
+
+def keep_memory(most: int) -> None:
+    _cpu.keep_memory(most)
+
+
+def release() -> None:
+    _cpu.keep_memory(0)
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -41,10 +49,16 @@ def next_pairs(chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
     return Block(*kernel(*chunk, cancel))
 
 
-def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+def window_pairs(
+    chunk: Chunk,
+    weights: NDArray[np.int64],
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+) -> Block:
     narrow = chunk.tokens.dtype == np.uint16
     kernel = _cpu.window_pairs_uint16 if narrow else _cpu.window_pairs_uint32
-    return Block(*kernel(*chunk, weights, cancel))
+    return Block(*kernel(*chunk, weights, row_begin, row_end, cancel))
 
 
 def prefix_spans(chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:

@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from .. import _cuda
 from ..budget import memory_budget
 from ..device import is_device_array
-from .contract import Block, Chunk, Kernels, Room, Rows, RunningPairs, Scan, Sets, Spans, Tokens
+from .contract import (
+    Block,
+    Chunk,
+    Kernels,
+    Room,
+    Rows,
+    RunningPairs,
+    Scan,
+    Sets,
+    Spans,
+    Tokens,
+    row_range,
+)
 from .host import add_heads
 
 #: What this file calls and the module lacks: an old build beside newer Python files.
@@ -100,8 +112,12 @@ class CudaKernels:
             self, _cuda.RunningPairs(self.device, vocab_size, weights, known, budget)
         )
 
+    def keep_memory(self, most: int) -> None:
+        self._host.keep_memory(most)
+
     def release(self) -> None:
         _cuda.release_memory(self.device)
+        self._host.release()
 
     def additions(self, spans: Spans) -> NDArray[np.int64]:
         there = self.load_spans(spans)
@@ -114,16 +130,23 @@ class CudaKernels:
         return Scan(histogram, cuts, invalid)
 
     def next_pairs(self, chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
-        return self.window_pairs(chunk, np.ones(1, np.int64), cancel)
+        return self.window_pairs(chunk, np.ones(1, np.int64), 0, chunk.histogram.size, cancel)
 
     def window_pairs(
-        self, chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]
+        self,
+        chunk: Chunk,
+        weights: NDArray[np.int64],
+        row_begin: int,
+        row_end: int,
+        cancel: NDArray[np.uint8],
     ) -> Block:
+        # All rows: counts go by `running_pairs` here, and nobody asks for a few.
         running = self.running_pairs(chunk.histogram.size, weights, chunk.core)
         rows = chunk.histogram.size
         none = Block(np.zeros(rows + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
         blocks = [*running.add(chunk, cancel), *running.take()] or [none]
-        return blocks[0] if len(blocks) == 1 else self.merge(blocks, rows)
+        block = blocks[0] if len(blocks) == 1 else self.merge(blocks, rows)
+        return row_range(block, row_begin, row_end)
 
     def prefix_spans(self, chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:
         tokens = self._array(chunk.tokens)

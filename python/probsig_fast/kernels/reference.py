@@ -20,10 +20,16 @@ def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
 
 
 def next_pairs(chunk: Chunk, cancel: NDArray[np.uint8]) -> Block:
-    return window_pairs(chunk, np.ones(1, np.int64), cancel)
+    return window_pairs(chunk, np.ones(1, np.int64), 0, chunk.histogram.size, cancel)
 
 
-def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+def window_pairs(
+    chunk: Chunk,
+    weights: NDArray[np.int64],
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+) -> Block:
     tokens, core, run_starts, run_ends, histogram = chunk
     vocab_size = histogram.size
     positions, run_end = _positions(run_starts, run_ends)
@@ -33,11 +39,13 @@ def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.ui
         if cancel[0]:
             break
         first = positions[(positions < core) & (positions + distance < run_end)]
-        pair = tokens[first].astype(np.int64) * vocab_size + tokens[first + distance]
+        first = first[(tokens[first] >= row_begin) & (tokens[first] < row_end)]
+        row = tokens[first].astype(np.int64) - row_begin
+        pair = row * vocab_size + tokens[first + distance]
         key, count = np.unique(pair, return_counts=True)
         keys.append(key)
         values.append(count * weight)
-    return _block(np.concatenate(keys), np.concatenate(values), vocab_size, vocab_size)
+    return _block(np.concatenate(keys), np.concatenate(values), row_end - row_begin, vocab_size)
 
 
 def prefix_spans(chunk: Chunk, length: int, cancel: NDArray[np.uint8]) -> Spans:

@@ -21,6 +21,9 @@ _AHEAD = 16
 #: Tokens, or additions, between two looks at `cancel`.
 _POLL = 2**20
 
+#: Tokens looked through in one go.
+_STEP = 2048
+
 #: Set in a position whose window reaches past the end of its run.
 _CUT = np.uint32(1 << 31)
 _POSITION = np.uint32((1 << 31) - 1)
@@ -33,14 +36,16 @@ class Positions(NamedTuple):
 
     Attributes:
         listed: uint32; the positions of one token after those of another, some with `_CUT`.
-        begin, end: uint64 [V]; where those of a token begin and end in `listed`.
+        begin, end: uint64 [rows]; where those of a token begin and end in `listed`.
         last: uint64, a bit a token; set where a run ends.
+        found: uint32 [_STEP], for those of a few tokens before they are listed.
     """
 
     listed: NDArray[np.uint32]
     begin: NDArray[np.uint64]
     end: NDArray[np.uint64]
     last: NDArray[np.uint64]
+    found: NDArray[np.uint32]
 
 
 class Window(NamedTuple):
@@ -56,17 +61,26 @@ class Window(NamedTuple):
     uniform: bool
 
 
-def window_pairs(chunk: Chunk, weights: NDArray[np.int64], cancel: NDArray[np.uint8]) -> Block:
+def window_pairs(
+    chunk: Chunk,
+    weights: NDArray[np.int64],
+    row_begin: int,
+    row_end: int,
+    cancel: NDArray[np.uint8],
+) -> Block:
     tokens, core, run_starts, run_ends, histogram = chunk
     if core > 2**31:
         raise ValueError(f"core: expected at most 2^31 tokens a chunk, got {core}")
     tokens = frozen(tokens, tokens.dtype)
     run_starts, run_ends = frozen(run_starts, np.int64), frozen(run_ends, np.int64)
     cancel = frozen(cancel, np.uint8)
-    window, scale = _window(np.asarray(weights, np.int64), int(histogram.max()))
-    positions = _positions(histogram, tokens.size)
-    _list_positions(tokens, core, run_starts, run_ends, window.size, positions, cancel)
-    return _counted(tokens, positions, window, scale, cancel)
+    rows = histogram[row_begin:row_end]
+    window, scale = _window(np.asarray(weights, np.int64), int(rows.max(initial=0)))
+    positions = _positions(rows, tokens.size)
+    _list_positions(
+        tokens, core, run_starts, run_ends, window.size, row_begin, row_end, positions, cancel
+    )
+    return _counted(tokens, positions, window, scale, histogram.size, cancel)
 
 
 def _window(weights: NDArray[np.int64], most_frequent: int) -> tuple[Window, int]:
@@ -91,6 +105,7 @@ def _positions(histogram: NDArray[np.int64], n_tokens: int) -> Positions:
         begin[:-1],
         begin[:-1].copy(),
         np.zeros(n_tokens // 64 + 1, np.uint64),
+        np.empty(_STEP, np.uint32),
     )
 
 
@@ -101,23 +116,32 @@ def _list_positions(
     run_starts: NDArray[np.int64],
     run_ends: NDArray[np.int64],
     size: int,
+    row_begin: int,
+    row_end: int,
     positions: Positions,
     cancel: NDArray[np.uint8],
 ) -> None:
-    """List all positions but the last of each run, which has no pair."""
-    listed, _, end, last = positions
+    """List the positions of some ids but where they end a run, which has no pair."""
+    listed, _, end, last, found = positions
     for run in range(run_starts.size):
         final = run_ends[run] - 1
         last[final >> 6] |= _ONE << np.uint64(final & 63)
         stop = min(final, core)
-        for begin in range(run_starts[run], stop, _POLL):
+        for begin in range(run_starts[run], stop, _STEP):
             if cancel[0]:
                 return
-            for i in range(begin, min(begin + _POLL, stop)):
-                place = end[tokens[i]]
-                cut = _CUT if i + size > final else np.uint32(0)
-                listed[place] = np.uint32(i) | cut
-                end[tokens[i]] = place + _ONE
+            # Written always, kept if in a row: faster than a branch that is hard to foresee.
+            n_found = np.uint64(0)
+            for i in range(begin, min(begin + _STEP, stop)):
+                found[n_found] = np.uint32(i)
+                n_found += np.uint64(row_begin <= tokens[i] < row_end)
+            for k in range(n_found):
+                i = found[k]
+                row = tokens[i] - row_begin
+                place = end[row]
+                cut = _CUT if np.int64(i) + size > final else np.uint32(0)
+                listed[place] = i | cut
+                end[row] = place + _ONE
 
 
 def _counted(
@@ -125,17 +149,18 @@ def _counted(
     positions: Positions,
     window: Window,
     scale: int,
+    columns: int,
     cancel: NDArray[np.uint8],
 ) -> Block:
-    vocab_size = positions.begin.size
+    rows = positions.begin.size
     occurrences = (positions.end - positions.begin).astype(np.int64)
-    most = np.minimum(occurrences * window.distances.size, vocab_size)
-    row = empty_row(vocab_size, window.weights.dtype.type, vocab_size)
-    indptr = np.zeros(vocab_size + 1, np.int64)
+    most = np.minimum(occurrences * window.distances.size, columns)
+    row = empty_row(columns, window.weights.dtype.type, columns)
+    indptr = np.zeros(rows + 1, np.int64)
     listed = int(occurrences.sum())
     entries = Entries(expected_entries(most, listed * window.distances.size, listed))
     token = 0
-    while token < vocab_size and not cancel[0]:
+    while token < rows and not cancel[0]:
         entries.reserve(int(most[token]))
         start = token
         token, entries.used = _count_rows(
