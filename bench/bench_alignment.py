@@ -12,13 +12,12 @@ from __future__ import annotations
 import os
 import time
 
-import corpora
 import numpy as np
-import peers
 import pytest
 from conftest import LIMIT, ROUNDS, resident_peak
 
 import probsig_fast as ps
+from probsig_fast.benchmark import corpora, peers
 from probsig_fast.kernels.registry import BACKENDS
 
 torch = pytest.importorskip("torch", reason="alignment needs torch")

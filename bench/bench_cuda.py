@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import statistics
 
-import corpora
 import numpy as np
 import pytest
 from conftest import LIMIT, ROUNDS
 
 import probsig_fast as ps
+from probsig_fast.benchmark import corpora
 from probsig_fast.device import from_tensor
 from probsig_fast.kernels.contract import Chunk, Rows, RunningPairs
 from probsig_fast.kernels.registry import BACKENDS, choose

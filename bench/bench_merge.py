@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import corpora
 import numpy as np
-import peers
 import pytest
 import scipy.sparse
 from conftest import LIMIT, ROUNDS
 
 import probsig_fast as ps
 from probsig_fast.accumulator import add_blocks
+from probsig_fast.benchmark import corpora, peers
 from probsig_fast.kernels.contract import Block
 from probsig_fast.kernels.registry import BACKENDS, choose
 from probsig_fast.pool import WorkerPool, thread_count

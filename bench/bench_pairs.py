@@ -5,13 +5,12 @@ PROBSIG_BENCH_TOKENS=corpus.u16.bin python -m pytest bench/bench_pairs.py
 
 from __future__ import annotations
 
-import corpora
 import numpy as np
-import peers
 import pytest
 from conftest import LIMIT, ROUNDS, peak_memory
 
 import probsig_fast as ps
+from probsig_fast.benchmark import corpora, peers
 from probsig_fast.kernels.registry import BACKENDS
 
 NEXT = ("numpy unique", *(b.name for b in BACKENDS if b.automatic and not b.missing()))

@@ -18,12 +18,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import corpora
 import numpy as np
 import pytest
 from conftest import LIMIT, ROUNDS
 
 import probsig_fast as ps
+from probsig_fast.benchmark import corpora
 from probsig_fast.sources import MegatronSource
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "sources"))

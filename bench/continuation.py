@@ -26,10 +26,10 @@ from typing import Any, BinaryIO
 
 import numba
 import numpy as np
-from corpora import Corpus
 from numpy.typing import NDArray
 
 import probsig_fast as ps
+from probsig_fast.benchmark.corpora import Corpus
 
 BLOCK = 2**21
 #: With it, windows of 10 of code grow as they should, too: 5 to 10 % more distinct pairs at 10 and

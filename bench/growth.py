@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import continuation
-import corpora
 import numpy as np
 import projection
 from conftest import LIMIT, machine
@@ -32,6 +31,7 @@ from outside import Taken, watched
 
 import probsig_fast as ps
 from probsig_fast.accumulator import add_blocks
+from probsig_fast.benchmark import corpora
 from probsig_fast.kernels.registry import choose
 from probsig_fast.pool import WorkerPool
 

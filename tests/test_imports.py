@@ -37,7 +37,7 @@ ORDER = [
     *("work_dir", "row_range", "row_files", "signature", "conditionals", "table"),
     *("counts_file", "counts_folder", "runs", "third_order", "merging", "parquet"),
     *("relation_table", "counts", "steps", "labelled", "counting", "distributed", "alignment"),
-    *("experiments", "plots", "report", "demo", "cli", "__init__", "__main__"),
+    *("experiments", "plots", "report", "demo", "benchmark", "cli", "__init__", "__main__"),
 ]
 #: `_build_info` reads the package's `__path__`, and nothing else of it.
 EXCEPTIONS = {("_build_info", "__init__")}

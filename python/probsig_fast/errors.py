@@ -81,6 +81,10 @@ class BackendError(ProbsigError, RuntimeError):
     """The backend asked for is unknown, or this machine or installation lacks it."""
 
 
+class BenchmarkError(ProbsigError, RuntimeError):
+    """Contenders of a benchmark do not agree, so that nothing is timed."""
+
+
 class MissingExtraError(ProbsigError, ImportError):
     """An optional dependency is needed; the message names the extra that brings it."""
 

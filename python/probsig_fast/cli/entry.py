@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from ..errors import EosNeverOccursWarning, ProbsigError, SubsetNeverOccursWarning
 from . import (
     align,
+    bench,
     count,
     count_labelled,
     demo,
@@ -28,7 +29,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: What a shell reports of a program whose reader went away (128 + SIGPIPE).
 READER_GONE = 141
 
-COMMANDS = (count, tokenize, count_labelled, merge, top, align, track, info, demo, reproduce)
+COMMANDS = (count, tokenize, count_labelled, merge, top, align, track, info, demo, bench, reproduce)
 
 EPILOG = """\
 examples:
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _escape_what_the_terminal_cannot_show(sys.stdout, sys.stderr)
     parser = build_parser()
     try:
-        arguments = parser.parse_args(argv)
+        typed = list(sys.argv[1:] if argv is None else argv)
+        arguments = parser.parse_args(typed, argparse.Namespace(typed=typed))
         if "run" not in arguments:
             parser.print_help()
             return USAGE

@@ -38,6 +38,7 @@ EXTRAS = {
     "remote": ("fsspec",),
     "datasets": ("datasets",),
     "dask": ("distributed",),
+    "peers": ("polars", "duckdb", "scikit-learn", "tokengrams", "torch"),
 }
 
 

@@ -7,6 +7,7 @@ from .alignment import (
     pair_density,
     token_correlations,
 )
+from .benchmark import BenchmarkBar, benchmark_bars
 from .composite_addition import cosine_heatmaps, signature_distributions, training_curves
 from .group_cosines import group_cosines
 from .language_model import language_model_curves
@@ -15,6 +16,8 @@ from .trajectory import trajectory_curves
 
 __all__ = [
     "COLOUR_MAP",
+    "BenchmarkBar",
+    "benchmark_bars",
     "correlation_by_support",
     "cosine_heatmaps",
     "group_cosines",

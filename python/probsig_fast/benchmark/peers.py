@@ -1,24 +1,49 @@
-"""What people count with today, on the same tokens and the same task."""
+"""What people count with today: functions of arrays, as one writes them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
-
-def numpy_unique(tokens: NDArray[np.uint16]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Next-token pairs of one stream by `np.unique` on packed uint32 keys, which are built here:
-    sorted keys s << 16 | s' and their counts."""
-    return np.unique((tokens[:-1].astype(np.uint32) << 16) | tokens[1:], return_counts=True)
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
-def incidence(
-    tokens: NDArray[np.uint16], vocab_size: int, row_length: int
+def packed(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """Keys first * `key_base` + second: uint32 of uint16 ids, uint64 of uint32 ids."""
+    wide: Any
+    wide, bits = (np.uint32, 16) if first.dtype.itemsize == 2 else (np.uint64, 32)
+    keys: NDArray[Any] = (first.astype(wide) << wide(bits)) | second
+    return keys
+
+
+def key_base(tokens: NDArray[Any]) -> int:
+    return 2**16 if tokens.dtype.itemsize == 2 else 2**32
+
+
+def numpy_unique(tokens: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Next-token pairs of one stream by `np.unique` on packed keys, which are built here: sorted
+    keys and their counts."""
+    return np.unique(packed(tokens[:-1], tokens[1:]), return_counts=True)
+
+
+def scipy_pairs(
+    first: NDArray[Any], second: NDArray[Any], vocab_size: int
 ) -> scipy.sparse.csr_array:
+    """Pairs (first[i], second[i]), added up by COO to CSR: int32 [V, V]."""
+    import scipy.sparse
+
+    ones = np.ones(first.size, np.int32)
+    places = (first.astype(np.int32), second.astype(np.int32))
+    return scipy.sparse.coo_array((ones, places), shape=(vocab_size, vocab_size)).tocsr()
+
+
+def incidence(tokens: NDArray[Any], vocab_size: int, row_length: int) -> scipy.sparse.csr_array:
     """A [rows, V], 1 where a row of so many tokens holds an id: int32, as the counts need."""
+    import scipy.sparse
+
     keys = np.arange(tokens.size) // row_length * vocab_size + tokens
     row, column = np.divmod(np.unique(keys), vocab_size)
     ones = np.ones(row.size, np.int32)
@@ -47,11 +72,15 @@ def numpy_sum(blocks: list[Any], columns: int) -> tuple[NDArray[np.int64], NDArr
             for block in blocks
         ]
     )
+    return summed(keys, np.concatenate([block.data for block in blocks]))
+
+
+def summed(keys: NDArray[Any], values: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The values of equal keys added up; keys sorted."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    values = np.concatenate([block.data for block in blocks])[order]
-    return keys[starts], np.add.reduceat(values, starts)
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: keys.size])
+    return keys[starts], np.add.reduceat(values[order], starts)
 
 
 def dense_cosine_tiles(
