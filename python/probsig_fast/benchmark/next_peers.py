@@ -174,8 +174,10 @@ def _torch(job: Job, _: None) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _token_file(job: Job) -> str:
+    """Of the width that it takes a vocabulary of this size to have."""
     path = job.folder / f"tokengrams-{job.tokens.size}.bin"
-    job.tokens.tofile(path)
+    width = np.uint16 if job.corpus.vocab_size <= 2**16 else np.uint32
+    job.tokens.astype(width, copy=False).tofile(path)
     return str(path)
 
 

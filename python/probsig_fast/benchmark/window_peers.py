@@ -12,27 +12,27 @@ from .contender import Answer, Contender, Job, answer_of_keys
 from .next_peers import of_scipy
 from .peers import key_base, packed, scipy_pairs, summed
 
-#: Samples whose sets are in memory at once, as entries of a sparse matrix.
-_ENTRIES = 2**23
+#: Pairs, or entries of the samples' sets, in memory at once.
+_ENTRIES = 2**24
 
 
 def window_peers() -> tuple[Contender, ...]:
     """The first is the baseline."""
     return (
         Contender(
-            "numpy unique by distance",
+            "numpy unique",
             ("window",),
             _unique,
             _of_packed,
-            bytes_needed=lambda job: 48 * job.tokens.size,
+            bytes_needed=lambda job: 64 * max(job.tokens.size, _ENTRIES),
             most={"window": 20_000_000},
         ),
         Contender(
-            "scipy COO to CSR by distance",
+            "scipy COO to CSR",
             ("window",),
             _scipy,
             of_scipy,
-            bytes_needed=lambda job: 60 * job.tokens.size,
+            bytes_needed=lambda job: 80 * max(job.tokens.size, _ENTRIES),
             most={"window": 10_000_000},
         ),
     )
@@ -61,11 +61,16 @@ def _sequences(job: Job) -> NDArray[np.int32]:
 
 
 def _pairs(job: Job) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """First and second tokens, distance by distance."""
+    """First and second tokens, of as many distances at a time as there is room for."""
     sequence, tokens = _sequences(job), job.tokens
-    for distance in range(1, min(len(job.task.relation.weights), tokens.size - 1) + 1):
-        together = sequence[:-distance] == sequence[distance:]
-        yield tokens[:-distance][together], tokens[distance:][together]
+    farthest = min(len(job.task.relation.weights), tokens.size - 1)
+    step = max(_ENTRIES // tokens.size, 1)
+    for begin in range(1, farthest + 1, step):
+        distances = range(begin, min(begin + step, farthest + 1))
+        inside = [sequence[:-d] == sequence[d:] for d in distances]
+        first = [tokens[:-d][kept] for d, kept in zip(distances, inside, strict=True)]
+        second = [tokens[d:][kept] for d, kept in zip(distances, inside, strict=True)]
+        yield np.concatenate(first), np.concatenate(second)
 
 
 def _unique(job: Job, _: None) -> tuple[NDArray[Any], NDArray[np.int64]]:

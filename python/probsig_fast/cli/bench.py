@@ -40,11 +40,15 @@ first tokens; the table says so. What is not installed is skipped, with the reas
 pip install 'probsig-fast[bench,peers]'.
 """
 
-_VOCABULARIES = (50_304, 151_936)
+_VOCABULARIES, _QUICK_VOCABULARIES = (50_304, 151_936), (50_304,)
 _TOKENS, _QUICK_TOKENS = "100M", "2M"
 _ROUNDS, _QUICK_ROUNDS = 5, 2
-#: Of --quick: a prefix of 1,024 takes as long as all others together.
-_QUICK_RELATIONS = ("next", "window-10", "window-64", "prefix-64", "same-sequence")
+_PEER_SECONDS, _QUICK_PEER_SECONDS = 60.0, 2.0
+#: A second or so of each peer.
+_QUICK_RELATIONS = (
+    *("next", "window-10:1M", "window-64:100k"),
+    *("prefix-64:200k", "prefix-1024:20k", "same-sequence:100k"),
+)
 
 Value = TypeVar("Value")
 
@@ -108,14 +112,15 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--quick", action="store_true", help="about a minute: 2 M tokens, two rounds"
+        "--quick",
+        action="store_true",
+        help="about a minute: the first 2 M tokens, two rounds",
     )
     output.add_threads(group)
     group.add_argument("--rounds", type=int, metavar="N", help="timed calls of each (default: 5)")
     group.add_argument(
         "--peer-seconds",
         type=float,
-        default=60.0,
         metavar="N",
         help="a peer gets as many rounds of a task as take about so long (default: 60)",
     )
@@ -159,14 +164,17 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         arguments.cooccur,
         arguments.kenlm,
     )
-    usual_rounds = _QUICK_ROUNDS if quick else _ROUNDS
-    rounds = usual_rounds if arguments.rounds is None else arguments.rounds
+    rounds, peer_seconds = arguments.rounds, arguments.peer_seconds
+    if rounds is None:
+        rounds = _QUICK_ROUNDS if quick else _ROUNDS
+    if peer_seconds is None:
+        peer_seconds = _QUICK_PEER_SECONDS if quick else _PEER_SECONDS
     return Settings(
         corpora=_corpora(arguments),
         tasks=[task(each) for each in dict.fromkeys(relations)],
         choice=choice,
         rounds=integer("rounds", rounds, 1),
-        peer_seconds=arguments.peer_seconds,
+        peer_seconds=peer_seconds,
         peak_memory=not quick if arguments.peak_memory is None else arguments.peak_memory,
         quick=quick,
         command=shlex.join(["probsig", *arguments.typed]),
@@ -183,7 +191,8 @@ def _corpora(arguments: argparse.Namespace) -> list[Callable[[], Corpus]]:
         if arguments.dtype or arguments.eos:
             usage("--dtype and --eos go with files")
         size = count("tokens", tokens or _TOKENS)
-        vocabularies = arguments.vocab_size or _VOCABULARIES
+        usual = _QUICK_VOCABULARIES if arguments.quick else _VOCABULARIES
+        vocabularies = arguments.vocab_size or usual
         return [partial(zipfian, size, vocab_size) for vocab_size in vocabularies]
     for name in ("dtype", "vocab_size"):
         if getattr(arguments, name) is None:
