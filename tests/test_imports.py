@@ -13,6 +13,7 @@ import pytest
 from cuda_module import needs_own_process
 
 import probsig_fast
+from probsig_fast.cli.entry import COMMANDS
 
 PACKAGE = Path(probsig_fast.__file__).parent
 
@@ -141,16 +142,55 @@ def loaded_after(*statements: str) -> set[str]:
     command = [sys.executable, "-W", "error", "-c", script]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-800:]
-    return set(result.stdout.split())
+    return set(result.stdout.splitlines()[-1].split())
 
 
-HEAVY = {"torch", "matplotlib", "pandas", "pyarrow", "tokenizers", "safetensors"}
+#: What no count needs; some of it not even installed, but for an extra.
+HEAVY = {
+    *("torch", "matplotlib", "pandas", "pyarrow", "tokenizers", "safetensors", "transformers"),
+    *("datasets", "dask", "distributed", "fsspec", "jinja2", "zstandard", "gguf"),
+}
+#: What some need.
+SLOW = {"scipy", "numba", "tqdm", "filelock"}
 
 
 def test_the_import_alone_is_light() -> None:
     loaded = loaded_after("import probsig_fast")
     assert "probsig_fast" in loaded
-    assert not loaded & (HEAVY | {"scipy", "numba", "tqdm"})
+    assert not loaded & (HEAVY | SLOW)
+
+
+def command_loaded(*arguments: str) -> set[str]:
+    return loaded_after("from probsig_fast.cli import main", f"assert main({list(arguments)}) == 0")
+
+
+def command_modules(loaded: set[str]) -> set[str]:
+    names = {f"probsig_fast.cli.{name.replace('-', '_')}" for name in COMMANDS}
+    return {name.rpartition(".")[2] for name in loaded & names}
+
+
+def test_help_loads_no_command() -> None:
+    loaded = command_loaded("--help")
+    assert not command_modules(loaded)
+    assert not loaded & (HEAVY | SLOW)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_loads_that_command(command: str) -> None:
+    loaded = command_loaded(command, "--help")
+    assert command.replace("-", "_") in command_modules(loaded)
+    assert not loaded & (HEAVY | SLOW)
+
+
+def test_a_count_loads_only_its_backend(backend: str) -> None:
+    needs_own_process(backend)
+    loaded = loaded_after(
+        "import numpy, probsig_fast as ps",
+        "for relation in (ps.Next(), ps.Window(2), ps.Prefix(2), ps.SameSequence()):",
+        f"    ps.count(numpy.arange(5), relation, vocab_size=5, backend={backend!r})",
+    )
+    assert not loaded & (HEAVY | SLOW - {"scipy", "numba"})
+    assert bool(loaded & {"scipy", "numba"}) == (backend == "numba_cpu")
 
 
 @pytest.mark.parametrize("relation", ["Next()", "Window(2, 'harmonic', 'symmetric')"])

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from .align_output import Outcome
     from .any_counts import AnyCounts
 
-__all__ = ["DESCRIPTION", "EPILOG", "NAME", "SUMMARY", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
 
-NAME = "align"
-SUMMARY = "correlate an embedding's cosines with those of a signature"
 DESCRIPTION = """\
 Print R_cos: the Pearson correlation, over all pairs of different tokens, between the cosines of
 their embedding rows and the cosines of their signature rows (arXiv 2509.20124); on the embedding as

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..benchmark.corpora import Corpus
     from ..benchmark.run import Settings
 
-NAME = "bench"
-SUMMARY = "measure how fast tokens are counted here, beside other ways to count them"
 DESCRIPTION = """\
 Count the same tokens with each backend and with what else counts tokens (NumPy, SciPy, Polars,
 DuckDB, Numba, PyTorch, tokengrams, scikit-learn; GloVe and KenLM where their programs are named),

@@ -13,8 +13,6 @@ from . import any_counts, at_steps, output, relation_options, scheduler, source_
 if TYPE_CHECKING:
     from ..counts import Counts
 
-NAME = "count"
-SUMMARY = "count token pairs in files of token ids"
 DESCRIPTION = """\
 Count, in a tokenised corpus: next-token pairs, weighted pairs within a window, tokens in the prefix
 of a token, or tokens in one sequence (--relation). Files are flat binary (raw little-endian

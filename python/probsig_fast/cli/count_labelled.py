@@ -11,8 +11,6 @@ from . import any_counts, output
 if TYPE_CHECKING:
     from ..labelled import LabelledCounts
 
-NAME = "count-labelled"
-SUMMARY = "count tokens, labels and their pairs in samples (X, y)"
 DESCRIPTION = """\
 Count labelled samples: X holds a sequence of token ids a sample, Y its label. What comes out:
 N[x, nu], samples of label nu with token x; N[x, x'], samples with both tokens; and, with

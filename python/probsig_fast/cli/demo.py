@@ -7,8 +7,6 @@ from pathlib import Path
 
 from . import output
 
-NAME = "demo"
-SUMMARY = "count the Python standard library's source and show what comes out"
 DESCRIPTION = """\
 Tokenise the source of the Python standard library on this machine, count next-token pairs and
 windows, show what follows and precedes a few tokens and which tokens are alike, and leave the token

@@ -7,29 +7,30 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, TextIO
 
 from ..errors import EosNeverOccursWarning, ProbsigError, SubsetNeverOccursWarning
-from . import (
-    align,
-    bench,
-    count,
-    count_labelled,
-    demo,
-    info,
-    merge,
-    output,
-    reproduce,
-    tokenize,
-    top,
-    track,
-)
+from . import output
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 #: What a shell reports of a program whose reader went away (128 + SIGPIPE).
 READER_GONE = 141
 
-COMMANDS = (count, tokenize, count_labelled, merge, top, align, track, info, demo, bench, reproduce)
+#: Each command and what it does; the rest is in its module, which is imported once it is chosen.
+COMMANDS = {
+    "count": "count token pairs in files of token ids",
+    "tokenize": "text files to one flat file of token ids, to count it many times",
+    "count-labelled": "count tokens, labels and their pairs in samples (X, y)",
+    "merge": "add counts files of shards of one corpus",
+    "top": "show what most often goes with a token",
+    "align": "correlate an embedding's cosines with those of a signature",
+    "track": "follow an embedding's agreement with signatures over the checkpoints of a training",
+    "info": "show the version, the backends and what is installed",
+    "demo": "count the Python standard library's source and show what comes out",
+    "bench": "measure how fast tokens are counted here, beside other ways to count them",
+    "reproduce": "rerun an experiment of the paper: small models, trained on what is counted",
+}
 
 EPILOG = """\
 examples:
@@ -45,10 +46,11 @@ exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 130 interrupted
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `probsig` with these arguments (those of the process if None); gives the exit code."""
     _escape_what_the_terminal_cannot_show(sys.stdout, sys.stderr)
-    parser = build_parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    # No option of `probsig` itself takes a value, so the first word of another kind is the command.
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
     try:
-        typed = list(sys.argv[1:] if argv is None else argv)
-        arguments = parser.parse_args(typed, argparse.Namespace(typed=typed))
+        arguments = parser.parse_args(words, argparse.Namespace(typed=words))
         if "run" not in arguments:
             parser.print_help()
             return USAGE
@@ -61,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else OK
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands, of which only the chosen one knows its arguments."""
     from ..version import __version__
 
     parser = argparse.ArgumentParser(
@@ -72,25 +75,24 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"probsig {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        # An abbreviated option would break in a script once a longer name joins it.
+        added = commands.add_parser(name, help=summary, allow_abbrev=False)
+        if name == chosen:
+            _complete(added, import_module(f".{name.replace('-', '_')}", __package__))
+    return parser
+
+
+def _complete(parser: argparse.ArgumentParser, command: Any) -> None:
+    """Give a command's parser what the command's module says."""
+    parser.description, parser.epilog = command.DESCRIPTION, command.EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
         "--debug", action="store_true", help="show the traceback of an error, not one line"
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in COMMANDS:
-        added = commands.add_parser(
-            command.NAME,
-            help=command.SUMMARY,
-            description=command.DESCRIPTION,
-            epilog=command.EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[common],
-            # An abbreviated option would break in a script once a longer name joins it.
-            allow_abbrev=False,
-        )
-        command.add_arguments(added)
-        added.set_defaults(run=command.run, parser=added)
-    return parser
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run, parser=parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

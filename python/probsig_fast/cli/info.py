@@ -12,8 +12,6 @@ from ..kernels.registry import BACKENDS, choose, show_backends
 from ..pool import thread_count
 from . import output
 
-NAME = "info"
-SUMMARY = "show the version, the backends and what is installed"
 DESCRIPTION = """\
 Show the version, which backends are there, which is chosen and why each other one is not, how many
 threads a count takes, and which optional parts are installed.

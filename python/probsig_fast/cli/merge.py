@@ -15,8 +15,6 @@ from . import any_counts, output
 if TYPE_CHECKING:
     from .any_counts import AnyCounts
 
-NAME = "merge"
-SUMMARY = "add counts files of shards of one corpus"
 DESCRIPTION = """\
 Add counts files: those of `probsig count` (of one relation), or those of `probsig count-labelled`.
 Exact: the sum of shards' counts is the count of the whole, whatever the order. Relation, vocabulary

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ..sources.text import TextSource
 
-NAME = "tokenize"
-SUMMARY = "text files to one flat file of token ids, to count it many times"
 DESCRIPTION = """\
 Tokenize text once, in all threads, and write the ids as a flat file: raw little-endian integers, as
 `probsig count` reads them fastest. Text is read as it lies on disk: files of the Pile (.jsonl.zst,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..counts import Counts, Neighbour
     from ..labelled import Companion, LabelledCounts
 
-NAME = "top"
-SUMMARY = "show what most often goes with a token"
 DESCRIPTION = """\
 Show what was counted most often with TOKEN. Counts of next tokens and windows: the tokens after it
 (--side next, its row), or before it (--side previous, its column). Counts of prefixes: the labels

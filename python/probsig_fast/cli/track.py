@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..alignment.trajectory import Trajectory
     from .any_counts import AnyCounts
 
-NAME = "track"
-SUMMARY = "follow an embedding's agreement with signatures over the checkpoints of a training"
 DESCRIPTION = """\
 For every checkpoint of a training, compare its embeddings with signatures of the counts: R_cos raw
 and mean-centred with its jackknife error, linear CKA, the strong pairs and the neighbours in common

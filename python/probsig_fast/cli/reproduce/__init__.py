@@ -6,8 +6,6 @@ import argparse
 
 from . import composite_addition, language_model
 
-NAME = "reproduce"
-SUMMARY = "rerun an experiment of the paper: small models, trained on what is counted"
 DESCRIPTION = """\
 Rerun an experiment of arXiv 2509.20124: train small models on data whose counts are known, and see
 how far the geometry of their embeddings follows the probability signatures.
