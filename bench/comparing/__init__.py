@@ -1,0 +1,1 @@
+"""What `compare.py` is made of: builds of two commits, their workers, a table of the times."""
