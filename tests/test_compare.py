@@ -226,13 +226,31 @@ def test_synthetic_tokens() -> None:
     assert counts[-1] > 2 * counts[0] > 0
 
 
-@pytest.mark.slow
-def test_a_commit_is_no_faster_than_itself(tmp_path: Path) -> None:
+TINY = ("--synthetic", "3k", "--vocab-size", "500", "--rounds", "3")
+
+
+def check_output(out: str) -> None:
+    """A table of all tasks, with times."""
+    rows = [line.split(" | ") for line in out.splitlines() if line.startswith("| ")][1:]
+    assert [row[0] for row in rows] == [f"| {name}" for name in tasks.USUAL]
+    assert {row[-1] for row in rows} <= {"gain |", "loss |", "no claim |"}
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    installed = compare.Build("what is installed", Path(ps.__file__).parents[1])
+    monkeypatch.setattr(compare, "build", lambda commit, folder: installed)
+    assert compare.main(["HEAD", ".", *TINY, "--backend", "reference", "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("old: what is installed\nnew: what is installed\n")
+    assert "3,000 tokens; vocab_size 500, backend reference, threads 1; 3 rounds" in out
+    check_output(out)
+
+
+@pytest.mark.long
+def test_a_commit_is_built_and_compared() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a clone")
-    command = [sys.executable, ROOT / "bench" / "compare.py", "HEAD", "HEAD"]
-    options = ["--synthetic", "20k", "--vocab-size", "500", "--rounds", "3"]
-    run = subprocess.run([*command, *options], capture_output=True, text=True)
+    command = [sys.executable, ROOT / "bench" / "compare.py", "HEAD", "HEAD", *TINY]
+    run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
-    rows = [line for line in run.stdout.splitlines() if line.startswith("|")][2:]
-    assert [row.split(" | ")[0] for row in rows] == [f"| {name}" for name in tasks.USUAL]
+    check_output(run.stdout)

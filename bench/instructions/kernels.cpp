@@ -1,6 +1,6 @@
 // Runs one kernel on fixed tokens, for a program that counts the instructions within `measured`:
-// kernels NAME VOCABULARY prints how many tokens (of merge: entries) that was; without arguments, what
-// compiled it and the names.
+// kernels NAME VOCABULARY prints how many tokens (of merge: entries) those were; without arguments,
+// what compiled it and the names.
 
 #include <cstdlib>
 #include <functional>
