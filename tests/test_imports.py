@@ -169,8 +169,9 @@ def command_modules(loaded: set[str]) -> set[str]:
     return {name.rpartition(".")[2] for name in loaded & names}
 
 
-def test_help_loads_no_command() -> None:
-    loaded = command_loaded("--help")
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_no_command_is_loaded_unless_chosen(option: str) -> None:
+    loaded = command_loaded(option)
     assert not command_modules(loaded)
     assert not loaded & (HEAVY | SLOW)
 
