@@ -44,10 +44,17 @@ def smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"width": 16, "heads": 2, "inner_width": 24, "sequence_length": 16, "batch": 4}
     monkeypatch.setitem(SETUPS, "tiny", make_setup("tiny", **sizes, min_support=3))
     monkeypatch.setattr(command, "_draw", lambda folder, found: [])
+    monkeypatch.setattr(command, "_write_report", lambda arguments, found: [])
 
 
-#: A second a picture: drawn where it is looked for.
-DRAW = command._draw
+#: A second or more of pictures: drawn where they are looked for.
+DRAW, WRITE_REPORT = command._draw, command._write_report
+
+
+@pytest.fixture
+def drawn(smaller: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_draw", DRAW)
+    monkeypatch.setattr(command, "_write_report", WRITE_REPORT)
 
 
 @pytest.fixture
@@ -72,11 +79,8 @@ def reproduce(probsig: Any, tmp_path: Path, data: Path) -> Any:
     return call
 
 
-def test_prints_the_tables_and_writes_files(
-    reproduce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prints_the_tables_and_writes_files(reproduce: Any, tmp_path: Path, drawn: None) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(command, "_draw", DRAW)
     run = reproduce("--subset", "DM Mathematics")
     assert (run.code, run.err) == (0, "")
     assert "from DM Mathematics of 00.jsonl" in run.out.replace("\n", " ")
@@ -186,9 +190,8 @@ def test_help(probsig: Any) -> None:
 
 
 def test_without_matplotlib(
-    reproduce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reproduce: Any, tmp_path: Path, drawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_draw", DRAW)
     forbid_import(monkeypatch, "matplotlib")
     run = reproduce()
     assert run.code == 0

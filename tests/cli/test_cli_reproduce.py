@@ -12,6 +12,7 @@ import pytest
 from cli_support import forbid_import, one_error
 
 from probsig_fast.cli import main
+from probsig_fast.cli.reproduce import composite_addition as command
 
 FEW = ("--steps", 2, "--seeds", 1, "--tasks", "xor", "modular")
 TABLES = {"composite-addition.json", "table.csv", "training.csv"}
@@ -39,6 +40,12 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the pictures, which take seconds."""
+    monkeypatch.setattr(command, "_draw", lambda folder, results: [])
+
+
 def test_prints_the_table_and_writes_files(reproduce: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     run = reproduce(*FEW)
@@ -57,7 +64,7 @@ def test_prints_the_table_and_writes_files(reproduce: Any, tmp_path: Path) -> No
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_tables(reproduce: Any, tmp_path: Path) -> None:
+def test_tables(reproduce: Any, tmp_path: Path, undrawn: None) -> None:
     reproduce(*FEW)
     table = rows(tmp_path / "out" / "table.csv")
     (loss,) = (row for row in table if (row["task"], row["figure"]) == ("modular", "loss"))
@@ -72,7 +79,7 @@ def test_tables(reproduce: Any, tmp_path: Path) -> None:
     assert stored["rows"][0]["mean"]["r_embedding"] is None
 
 
-def test_json(reproduce: Any, tmp_path: Path) -> None:
+def test_json(reproduce: Any, tmp_path: Path, undrawn: None) -> None:
     run = reproduce("--json", *FEW)
     told = json.loads(run.out)
     assert told["experiment"] == "composite-addition"
@@ -85,13 +92,16 @@ def test_json(reproduce: Any, tmp_path: Path) -> None:
     assert set(told["files"]) == {path.name for path in (tmp_path / "out").iterdir()}
 
 
-def test_progress(reproduce: Any) -> None:
+def test_progress(reproduce: Any, undrawn: None) -> None:
     assert "composite addition" in reproduce("--progress", *FEW[:4], "--tasks", "modular").err
 
 
 def test_an_earlier_run_is_replaced(reproduce: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    reproduce(*FEW)
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (*PICTURES, "composite-addition.json"):  # by which it is known as an earlier run's
+        (out / name).touch()
     assert reproduce("--steps", 1, "--seeds", 1, "--tasks", "modular").code == 0
     left = {path.name for path in (tmp_path / "out").glob("cosines_*")}
     assert left == {"cosines_modular_linear.png"}  # none that would pass for this run's
