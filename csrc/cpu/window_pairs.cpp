@@ -18,7 +18,7 @@ namespace probsig {
 namespace {
 
 // Windows asked for ahead of the one being summed.
-constexpr std::int64_t kAhead = 12;
+constexpr std::int64_t kAhead = 24;
 
 struct Outer {
   std::uint32_t position;
