@@ -45,16 +45,20 @@ def chunks(draw: st.DrawFn) -> Chunk:
 
 def span_sums(
     kernels: Kernels,
-    parts: list[Spans],
+    parts: list[Any],
     columns: int,
     row_begin: int,
     row_end: int,
     cancel: NDArray[np.uint8] = RUNNING,
     room: int = 100,
 ) -> Block:
-    """The kernel's result, from a room of so many entries that holds others' numbers."""
+    """The kernel's result, from a room of so many entries that holds others' numbers; its counts as
+    int64, though the kernel may give int32."""
     memory = Room(np.full(room, -7, np.int32), np.full(room, -7, np.int64))
-    return kernels.span_sums(parts, columns, row_begin, row_end, cancel, memory)
+    prepared = kernels.prepared(parts, map)
+    block = kernels.span_sums(prepared, columns, row_begin, row_end, cancel, memory)
+    assert block.data.dtype in (np.int32, np.int64)
+    return Block(block.indptr, block.indices, block.data.astype(np.int64))
 
 
 def check_block(block: Block, expected: Cells, rows: int) -> None:

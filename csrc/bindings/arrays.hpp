@@ -86,6 +86,15 @@ inline py::tuple to_tuple(BlockBuilder&& block) {
                         to_numpy(std::move(block.data)));
 }
 
+// Likewise, of a block whose entries may lie in room.
+template <class Value>
+py::tuple to_tuple_or_room(BlockOf<Value>&& block, const py::array& indices_room,
+                           const py::array& data_room) {
+  return py::make_tuple(to_numpy(std::move(block.indptr)),
+                        to_numpy_or_room(std::move(block.indices), indices_room),
+                        to_numpy_or_room(std::move(block.data), data_room));
+}
+
 inline CancelFlag as_flag(const py::array& cancel) {
   const auto flag = as_span<std::uint8_t>(cancel, "cancel");
   if (flag.size != 1) throw py::value_error("cancel: expected one element");

@@ -7,6 +7,7 @@
 #include "arrays.hpp"
 #include "cpu/gram.hpp"
 #include "cpu/product.hpp"
+#include "cpu/sets.hpp"
 #include "cpu/spans.hpp"
 
 namespace probsig {
@@ -59,11 +60,19 @@ inline DenseView as_dense(const py::array& array) {
           static_cast<std::int64_t>(array.shape(1))};
 }
 
-// Bounds as their numbers one after the other; they go out as they came in.
+// Structures as their numbers one after the other; they go out as they came in.
+template <class Structure, class Number>
+Span<Structure> as_structures(const py::array& numbers, const char* name) {
+  const auto span = as_span<Number>(numbers, name);
+  constexpr auto kEach = static_cast<std::int64_t>(sizeof(Structure) / sizeof(Number));
+  if (span.size % kEach != 0) {
+    throw py::value_error(std::string(name) + ": expected a multiple of " + std::to_string(kEach));
+  }
+  return {reinterpret_cast<const Structure*>(span.data), span.size / kEach};
+}
+
 inline Span<Bounds> as_bounds(const py::array& numbers) {
-  const auto span = as_span<std::uint32_t>(numbers, "bounds");
-  if (span.size % 2 != 0) throw py::value_error("bounds: expected pairs");
-  return {reinterpret_cast<const Bounds*>(span.data), span.size / 2};
+  return as_structures<Bounds, std::uint32_t>(numbers, "bounds");
 }
 
 inline py::tuple to_tuple(GroupedSpans&& spans) {
@@ -76,17 +85,10 @@ inline py::tuple to_tuple(GroupedSpans&& spans) {
 template <class Id>
 SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::array& ids,
                        const py::array& id_weights, const py::array& indptr,
-                       const py::array& bounds, const py::array& span_weights,
-                       const py::array& head_ids, const py::array& head_bits) {
+                       const py::array& bounds, const py::array& span_weights) {
   SpansView<Id> spans{as_span<Id>(ids, "ids"), as_span<std::int64_t>(id_weights, "id_weights"),
                       as_span<std::int64_t>(indptr, "indptr"), as_bounds(bounds),
-                      as_span<std::int64_t>(span_weights, "span_weights"),
-                      {as_span<Id>(head_ids, "head_ids"),
-                       as_span<std::uint64_t>(head_bits, "head_bits")}};
-  const auto& heads = spans.heads;
-  if (heads.bits.size != heads.groups() * kLanes * heads.words()) {
-    throw py::value_error("head_ids, head_bits: expected whole groups of heads");
-  }
+                      as_span<std::int64_t>(span_weights, "span_weights")};
   if (row_begin < 0 || row_end < row_begin || row_end >= spans.indptr.size) {
     throw py::value_error("row_begin, row_end: expected within the rows of every part");
   }
@@ -97,6 +99,24 @@ SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::a
     throw py::value_error("id_weights, span_weights: expected one for each, or none");
   }
   return spans;
+}
+
+// What kernels rely on and cannot look at each time, the members, is the caller's to keep as it came
+// from `set_index`.
+template <class Id>
+SetIndexView<Id> as_set_index(std::int64_t rows, std::int64_t heads, const py::array& indptr,
+                              const py::array& members, const py::array& tails,
+                              const py::array& tail_ends, const py::array& lines) {
+  SetIndexView<Id> index{as_span<std::int64_t>(indptr, "indptr"),
+                         as_structures<Member, std::uint32_t>(members, "members"),
+                         as_span<Id>(tails, "tails"),
+                         as_span<std::uint32_t>(tail_ends, "tail_ends"),
+                         as_structures<Line, std::uint64_t>(lines, "lines")};
+  if (index.indptr.size != rows + 1 ||
+      index.lines.size != line_blocks(heads) * (index.sets() + 1)) {
+    throw py::value_error("indptr, lines: expected those of as many rows and heads");
+  }
+  return index;
 }
 
 }  // namespace probsig

@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "cpu/pairs.hpp"
 #include "cpu/product.hpp"
 #include "cpu/scan.hpp"
+#include "cpu/sets.hpp"
 #include "cpu/spans.hpp"
 
 namespace probsig {
@@ -116,30 +118,87 @@ py::tuple bind_group_spans(const py::array& rows, const py::array& bounds, std::
 }
 
 template <class Id>
-py::tuple bind_set_spans(const py::array& indptr, const py::array& ids, std::int64_t vocab_size) {
-  const auto rows = as_span<std::int64_t>(indptr, "indptr");
-  const auto all = as_span<Id>(ids, "ids");
+void check_sets(Span<std::int64_t> indptr, Span<Id> ids, std::int64_t vocab_size) {
   if (vocab_size < 1) throw py::value_error("vocab_size: expected at least 1");
-  check_rows(rows, all.size, all.size);
-  auto sets = [&] {
-    py::gil_scoped_release release;
-    return set_spans(rows, all, vocab_size);
-  }();
-  return py::make_tuple(to_numpy(std::move(sets.ids)), to_tuple(std::move(sets.spans)),
-                        to_numpy(std::move(sets.head_ids)), to_numpy(std::move(sets.head_bits)));
+  check_rows(indptr, ids.size, ids.size);
+  if (indptr.size > std::numeric_limits<std::uint32_t>::max() ||
+      ids.size > std::numeric_limits<std::uint32_t>::max()) {
+    throw py::value_error("ids: expected fewer than 2^32, and of sets");
+  }
 }
 
-using SpansArrays =
-    std::tuple<py::array, py::array, py::array, py::array, py::array, py::array, py::array>;
+template <class Id>
+py::tuple bind_set_totals(const py::array& indptr, const py::array& ids, std::int64_t vocab_size) {
+  const auto rows = as_span<std::int64_t>(indptr, "indptr");
+  const auto all = as_span<Id>(ids, "ids");
+  check_sets(rows, all, vocab_size);
+  auto totals = [&] {
+    py::gil_scoped_release release;
+    return set_totals(rows, all, vocab_size);
+  }();
+  return py::make_tuple(to_numpy(std::move(totals.frequency)), to_numpy(std::move(totals.row_sums)),
+                        to_numpy(std::move(totals.column_sums)));
+}
+
+template <class Id>
+py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py::array& head_ids,
+                         std::int64_t vocab_size) {
+  const auto rows = as_span<std::int64_t>(indptr, "indptr");
+  const auto all = as_span<Id>(ids, "ids");
+  const auto heads = as_span<Id>(head_ids, "head_ids");
+  check_sets(rows, all, vocab_size);
+  auto index = [&] {
+    py::gil_scoped_release release;
+    return set_index(rows, all, heads, vocab_size);
+  }();
+  return py::make_tuple(to_numpy(std::move(index.indptr)),
+                        to_numpy_as<std::uint32_t>(std::move(index.members)),
+                        to_numpy(std::move(index.tails)), to_numpy(std::move(index.tail_ends)),
+                        to_numpy_as<std::uint64_t>(std::move(index.lines)));
+}
+
+using SetIndexArrays = std::tuple<py::array, py::array, py::array, py::array, py::array>;
+
+template <class Id>
+py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::array& head_ids,
+                        const py::array& additions, std::int64_t row_begin, std::int64_t row_end,
+                        const py::array& cancel, py::array indices_room, py::array data_room) {
+  const auto heads = as_span<Id>(head_ids, "head_ids");
+  const auto sums = as_span<std::int64_t>(additions, "additions");
+  std::vector<SetIndexView<Id>> parts;
+  std::int64_t sets = 0;
+  for (const auto& [indptr, members, tails, tail_ends, lines] : arrays) {
+    parts.push_back(as_set_index<Id>(sums.size, heads.size, indptr, members, tails, tail_ends,
+                                     lines));
+    sets += parts.back().sets();
+  }
+  if (sets > std::numeric_limits<std::int32_t>::max()) {
+    throw py::value_error("parts: expected fewer than 2^31 sets");
+  }
+  if (row_begin < 0 || row_end < row_begin || row_end > sums.size) {
+    throw py::value_error("row_begin, row_end: expected within the rows");
+  }
+  const auto flag = as_flag(cancel);
+  NarrowBlockBuilder block(row_end - row_begin);
+  block.indices.borrow(as_room<std::int32_t>(indices_room, "indices_room"), indices_room.size());
+  block.data.borrow(as_room<std::int32_t>(data_room, "data_room"), data_room.size());
+  {
+    py::gil_scoped_release release;
+    set_sums(parts, heads, sums, row_begin, row_end, flag, block);
+  }
+  return to_tuple_or_room(std::move(block), indices_room, data_room);
+}
+
+using SpansArrays = std::tuple<py::array, py::array, py::array, py::array, py::array>;
 
 template <class Id>
 py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t columns,
                          std::int64_t row_begin, std::int64_t row_end, const py::array& cancel,
                          py::array indices_room, py::array data_room) {
   std::vector<SpansView<Id>> parts;
-  for (const auto& [ids, id_weights, indptr, bounds, span_weights, head_ids, head_bits] : arrays) {
-    parts.push_back(as_spans<Id>(row_begin, row_end, ids, id_weights, indptr, bounds, span_weights,
-                                 head_ids, head_bits));
+  for (const auto& [ids, id_weights, indptr, bounds, span_weights] : arrays) {
+    parts.push_back(
+        as_spans<Id>(row_begin, row_end, ids, id_weights, indptr, bounds, span_weights));
   }
   if (parts.empty()) throw py::value_error("parts: expected at least one");
   if (columns < 1) throw py::value_error("columns: expected at least 1");
@@ -151,9 +210,7 @@ py::tuple bind_span_sums(const std::vector<SpansArrays>& arrays, std::int64_t co
     py::gil_scoped_release release;
     span_sums(parts, columns, row_begin, row_end, flag, block);
   }
-  return py::make_tuple(to_numpy(std::move(block.indptr)),
-                        to_numpy_or_room(std::move(block.indices), indices_room),
-                        to_numpy_or_room(std::move(block.data), data_room));
+  return to_tuple_or_room(std::move(block), indices_room, data_room);
 }
 
 using Arrays = std::vector<std::tuple<py::array, py::array, py::array>>;
@@ -282,8 +339,12 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("prefix_spans_uint32", &bind_prefix_spans<std::uint32_t>);
   m.def("sequence_sets_uint16", &bind_sequence_sets<std::uint16_t>);
   m.def("sequence_sets_uint32", &bind_sequence_sets<std::uint32_t>);
-  m.def("set_spans_uint16", &bind_set_spans<std::uint16_t>);
-  m.def("set_spans_uint32", &bind_set_spans<std::uint32_t>);
+  m.def("set_totals_uint16", &bind_set_totals<std::uint16_t>);
+  m.def("set_totals_uint32", &bind_set_totals<std::uint32_t>);
+  m.def("set_index_uint16", &bind_set_index<std::uint16_t>);
+  m.def("set_index_uint32", &bind_set_index<std::uint32_t>);
+  m.def("set_sums_uint16", &bind_set_sums<std::uint16_t>);
+  m.def("set_sums_uint32", &bind_set_sums<std::uint32_t>);
   m.def("group_spans_uint16", &bind_group_spans<std::uint16_t>);
   m.def("group_spans_uint32", &bind_group_spans<std::uint32_t>);
   m.def("span_sums_uint16", &bind_span_sums<std::uint16_t>);

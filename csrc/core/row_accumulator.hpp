@@ -42,22 +42,24 @@ class RowAccumulator {
   }
 
   // Appends what `add_dense` summed in so many additions to the block's current row, and starts
-  // anew.
-  void emit_dense(BlockBuilder& block, std::int64_t additions) {
-    const std::int64_t most = std::min(additions, columns_) + kTakeSlack;
-    block.extend(take_row(sums_.data(), columns_, block.indices.reserve_more(most),
+  // anew. No column below `first` was added to.
+  template <class Value>
+  void emit_dense(BlockOf<Value>& block, std::int64_t additions, std::int64_t first = 0) {
+    const std::int64_t most = std::min(additions, columns_ - first) + kTakeSlack;
+    block.extend(take_row(sums_.data(), first, columns_, block.indices.reserve_more(most),
                           block.data.reserve_more(most)));
   }
 
   // Appends what `add` summed to the block's current row, and starts anew.
-  void emit(BlockBuilder& block) {
+  template <class Value>
+  void emit(BlockOf<Value>& block) {
     const auto k = static_cast<std::int64_t>(count_);
     std::int32_t* indices = block.indices.reserve_more(k);
-    std::int64_t* data = block.data.reserve_more(k);
+    Value* data = block.data.reserve_more(k);
     for (std::size_t i = 0; i < count_; ++i) occupied_.mark(touched_[i]);
     occupied_.take([&](std::size_t column) {
       *indices++ = static_cast<std::int32_t>(column);
-      *data++ = static_cast<std::int64_t>(sums_[column]);
+      *data++ = static_cast<Value>(sums_[column]);
       sums_[column] = 0;
     });
     block.extend(k);

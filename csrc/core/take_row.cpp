@@ -15,13 +15,13 @@ namespace probsig {
 namespace {
 
 // Branch-free: which sums are 0 is unpredictable.
-template <class Count>
+template <class Count, class Value>
 std::int64_t take_plain(Count* sums, std::int64_t begin, std::int64_t columns,
-                        std::int32_t* indices, std::int64_t* data) {
+                        std::int32_t* indices, Value* data) {
   std::int64_t k = 0;
   for (std::int64_t column = begin; column < columns; ++column) {
     indices[k] = static_cast<std::int32_t>(column);
-    data[k] = static_cast<std::int64_t>(sums[column]);
+    data[k] = static_cast<Value>(sums[column]);
     k += sums[column] != 0;
   }
   std::fill(sums + begin, sums + columns, Count{0});
@@ -29,25 +29,35 @@ std::int64_t take_plain(Count* sums, std::int64_t begin, std::int64_t columns,
 }
 
 #if defined(PROBSIG_X86_VECTORS)
+#define PROBSIG_AVX512 __attribute__((target("avx512f")))
+
+PROBSIG_AVX512 inline void store_avx512(std::int32_t* data, __m512i values) {
+  _mm512_storeu_si512(data, values);
+}
+
+PROBSIG_AVX512 inline void store_avx512(std::int64_t* data, __m512i values) {
+  _mm512_storeu_si512(data, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(values)));
+  _mm512_storeu_si512(data + 8, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(values, 1)));
+}
+
 // Sixteen at a time, moved together in a register.
-__attribute__((target("avx512f"))) std::int64_t take_avx512(std::uint32_t* sums,
-                                                            std::int64_t columns,
-                                                            std::int32_t* indices,
-                                                            std::int64_t* data) {
+template <class Value>
+PROBSIG_AVX512 std::int64_t take_avx512(std::uint32_t* sums, std::int64_t column,
+                                        std::int64_t columns, std::int32_t* indices, Value* data) {
   constexpr std::int64_t kWidth = 16;
   static_assert(kWidth <= kTakeSlack);
   const __m512i step = _mm512_set1_epi32(kWidth);
-  __m512i ids = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  std::int64_t k = 0, column = 0;
+  __m512i ids = _mm512_add_epi32(
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+      _mm512_set1_epi32(static_cast<int>(column)));
+  std::int64_t k = 0;
   for (; column + kWidth <= columns; column += kWidth, ids = _mm512_add_epi32(ids, step)) {
     const __m512i values = _mm512_loadu_si512(sums + column);
     const __mmask16 kept = _mm512_test_epi32_mask(values, values);
     if (kept == 0) continue;
     _mm512_storeu_si512(sums + column, _mm512_setzero_si512());
-    const __m512i dense = _mm512_maskz_compress_epi32(kept, values);
     _mm512_storeu_si512(indices + k, _mm512_maskz_compress_epi32(kept, ids));
-    _mm512_storeu_si512(data + k, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(dense)));
-    _mm512_storeu_si512(data + k + 8, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(dense, 1)));
+    store_avx512(data + k, _mm512_maskz_compress_epi32(kept, values));
     k += __builtin_popcount(kept);
   }
   return k + take_plain(sums, column, columns, indices + k, data + k);
@@ -69,17 +79,28 @@ bool has_compress() {
 // from half, or a little better; where columns are looked at one by one, it is worth it later.
 std::int64_t dense_from(std::int64_t columns) { return has_compress() ? columns / 8 : columns; }
 
-std::int64_t take_row(std::uint32_t* sums, std::int64_t columns, std::int32_t* indices,
-                      std::int64_t* data) {
+template <class Value>
+static std::int64_t take_narrow(std::uint32_t* sums, std::int64_t first, std::int64_t columns,
+                                std::int32_t* indices, Value* data) {
 #if defined(PROBSIG_X86_VECTORS)
-  if (has_compress()) return take_avx512(sums, columns, indices, data);
+  if (has_compress()) return take_avx512(sums, first, columns, indices, data);
 #endif
-  return take_plain(sums, 0, columns, indices, data);
+  return take_plain(sums, first, columns, indices, data);
 }
 
-std::int64_t take_row(std::uint64_t* sums, std::int64_t columns, std::int32_t* indices,
-                      std::int64_t* data) {
-  return take_plain(sums, 0, columns, indices, data);
+std::int64_t take_row(std::uint32_t* sums, std::int64_t first, std::int64_t columns,
+                      std::int32_t* indices, std::int64_t* data) {
+  return take_narrow(sums, first, columns, indices, data);
+}
+
+std::int64_t take_row(std::uint32_t* sums, std::int64_t first, std::int64_t columns,
+                      std::int32_t* indices, std::int32_t* data) {
+  return take_narrow(sums, first, columns, indices, data);
+}
+
+std::int64_t take_row(std::uint64_t* sums, std::int64_t first, std::int64_t columns,
+                      std::int32_t* indices, std::int64_t* data) {
+  return take_plain(sums, first, columns, indices, data);
 }
 
 }  // namespace probsig

@@ -122,30 +122,7 @@ class SpanSummer {
 
   template <class Add>
   void add_row(std::int64_t row, Add add) {
-    for (const auto& part : parts_) {
-      RowSpans<Id>(part, row).template sum<Count>(cancel_, add);
-      add_heads(part.heads, row, add);
-    }
-  }
-
-  // If the row is a head: the sets that it shares with each head from itself on.
-  template <class Add>
-  void add_heads(const HeadsView<Id>& heads, std::int64_t row, Add add) {
-    const std::int64_t head = heads.index(row);
-    if (head < 0) return;
-    const std::int64_t group = head / kLanes;
-    const std::int64_t words = heads.words();
-    const std::uint64_t* bits = heads.bits.data + group * words * kLanes;
-    own_.resize(static_cast<std::size_t>(words));
-    for (std::int64_t w = 0; w < words; ++w) {
-      own_[static_cast<std::size_t>(w)] = bits[w * kLanes + head % kLanes];
-    }
-    common_.resize(static_cast<std::size_t>((heads.groups() - group) * kLanes));
-    common_bits(own_.data(), bits, words, heads.groups() - group, common_.data());
-    for (std::int64_t other = head; other < heads.ids.size; ++other) {
-      const std::uint32_t sets = common_[static_cast<std::size_t>(other - group * kLanes)];
-      if (sets != 0) add(heads.ids[other], Count{sets});
-    }
+    for (const auto& part : parts_) RowSpans<Id>(part, row).template sum<Count>(cancel_, add);
   }
 
   const std::vector<SpansView<Id>>& parts_;
@@ -153,8 +130,6 @@ class SpanSummer {
   std::int64_t dense_from_;
   CancelFlag cancel_;
   RowAccumulator<Count> sums_;
-  std::vector<std::uint64_t> own_;     // the bits of the row
-  std::vector<std::uint32_t> common_;  // what they have in common with each head
 };
 
 template <class Id>
@@ -173,9 +148,7 @@ void span_sums(const std::vector<SpansView<Id>>& parts, std::int64_t columns,
   std::vector<std::int64_t> additions;
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     additions.push_back(0);
-    for (const auto& part : parts) {
-      additions.back() += RowSpans<Id>(part, row).additions() + part.heads.additions(row);
-    }
+    for (const auto& part : parts) additions.back() += RowSpans<Id>(part, row).additions();
   }
   const auto most = std::max_element(additions.begin(), additions.end());
   const bool narrow = most == additions.end() || *most <= std::numeric_limits<std::uint32_t>::max();

@@ -183,7 +183,8 @@ class PieceSums(NamedTuple):
         """O(nnz). Raises CountOverflowError: the total is past 2^63 - 1."""
         total = sums.checked_total(block.data)
         row_sum = sums.row_sum(block.indptr, block.data)
-        return cls(row_sum, kernels.column_sums(block.indices, block.data, columns), total)
+        data = block.data.astype(np.int64, copy=False)
+        return cls(row_sum, kernels.column_sums(block.indices, data, columns), total)
 
 
 class Marginals:

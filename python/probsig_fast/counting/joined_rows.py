@@ -45,7 +45,9 @@ class JoinedRows:
             more = max(needed, self._indices.size + self._indices.size // 2)
             for array in (self._indices, self._stored):
                 array.resize(more, refcheck=False)
-        if self._stored.dtype == np.int32 and block.data.size and block.data.max() >= 2**31:
+        if self._stored.dtype == block.data.dtype or self._stored.dtype == np.int64:
+            return
+        if block.data.size and block.data.max() >= 2**31:
             self._stored = self._stored.astype(np.int64)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,10 @@ from ..accumulator import ENTRY_BYTES, empty_block, merged
 from ..budget import size_text
 from ..csr import Csr
 from ..errors import MemoryLimitError
-from ..kernels.contract import Block, Kernels, Room, Spans
+from ..kernels.contract import Block, Kernels, Room, Summand
 from ..pool import WorkerPool
 from ..runs import Run, table_in_files
+from ..sums import checked_total
 from ..table import Marginals, PieceSums, Table
 from .checkpoints import Checkpoints
 from .joined_rows import JoinedRows
@@ -50,17 +52,17 @@ class Batch:
     """Spans that wait to be summed, and the additions that each row of them takes."""
 
     additions: NDArray[np.float64]
-    parts: list[Spans] = field(default_factory=list)
+    parts: list[Summand] = field(default_factory=list)
     nbytes: int = 0
 
     @classmethod
     def empty(cls, rows: int) -> Batch:
         return cls(np.zeros(rows))
 
-    def add(self, spans: Spans, additions: NDArray[np.int64]) -> None:
-        self.additions += additions
+    def add(self, spans: Summand, kernels: Kernels) -> None:
+        self.additions += kernels.additions(spans)
         self.parts.append(spans)
-        self.nbytes += sum(array.nbytes for array in spans)
+        self.nbytes += kernels.waiting_bytes(spans)
 
 
 class RangeSums:
@@ -99,6 +101,7 @@ class RangeSums:
         self._given = size_text(memory) + (" as their share" if is_share else "")
         self._advice = advice
         self._batch = Batch.empty(rows)
+        self._known = _Known(rows, columns)
         self._ranges: list[tuple[int, int]] = []
         self._held = _Held()
         self._kept = kept if kept and kept.work else None
@@ -110,10 +113,11 @@ class RangeSums:
         """Whether it is time for `save`."""
         return self._kept is not None and self._batch.nbytes > self._most_waiting(_DISK_BATCH_SHARE)
 
-    def add(self, spans: Spans, growth: float = 1.0) -> None:
+    def add(self, spans: Summand, growth: float = 1.0) -> None:
         """Take the spans of one chunk; `growth`: the whole is so many times what came so far."""
         spans = self._kernels.load_spans(spans)
-        self._batch.add(spans, self._kernels.additions(spans))
+        self._batch.add(spans, self._kernels)
+        self._known.add(self._kernels.marginals(spans))
         if self._kept is None and self._batch.nbytes > self._most_waiting(_BATCH_SHARE):
             for index, (block, _) in enumerate(self._summed(growth)):
                 self._held.keep(index, block)
@@ -131,12 +135,16 @@ class RangeSums:
 
     def table(self, folder: Path | None = None) -> Table:
         """The sum, in memory or in files of a folder; empty afterwards."""
-        pieces = ((block, _there(sums)) for block, sums in self._summed(1.0, last=True))
         if folder is not None:
+            pieces = ((block, _there(sums)) for block, sums in self._summed(1.0, last=True))
             return table_in_files(folder, pieces, self._columns, self._is_triangle)
         marginals, joined = Marginals(self._columns), JoinedRows(self._rows, self._most())
-        for index, (block, sums) in enumerate(pieces):
-            marginals.add(sums)
+        known = self._known.sums() if not self._runs else None
+        if known is not None:
+            marginals.add(known)
+        for index, (block, sums) in enumerate(self._summed(1.0, last=known is None)):
+            if sums is not None:
+                marginals.add(sums)
             self._held.drop(index)
             joined.append(block)
             self._check_room(joined.nbytes, index)
@@ -155,7 +163,8 @@ class RangeSums:
         if not self._ranges or self._kept:  # what is held in memory is held by range
             self._ranges = self._cut(growth)
         rooms = self._rooms()
-        parts, self._batch = _of_one_type(self._batch.parts), Batch.empty(self._rows)
+        parts = self._kernels.prepared(_of_one_type(self._batch.parts), self._pool.map)
+        self._batch = Batch.empty(self._rows)
 
         def work(index: int) -> tuple[Block, Room, PieceSums | None]:
             room = rooms.get()
@@ -175,7 +184,7 @@ class RangeSums:
             rooms.put(Room.of(int(most) + _SLACK))
         return rooms
 
-    def _sum(self, index: int, parts: list[Spans], room: Room) -> Block:
+    def _sum(self, index: int, parts: list[Any], room: Room) -> Block:
         begin, end = self._ranges[index]
         blocks = [run.entries.between(begin, end).block() for run in self._runs]
         blocks += self._held.blocks(index)
@@ -249,12 +258,33 @@ class _Held:
         return [self._blocks[index]] if index in self._blocks else []
 
 
+class _Known:
+    """The marginals of what was added, while they are known without it being summed."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None = (
+            np.zeros(rows, np.int64),
+            np.zeros(columns, np.int64),
+        )
+
+    def add(self, sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None) -> None:
+        if sums is None or self._sums is None:
+            self._sums = None
+        else:
+            self._sums = self._sums[0] + sums[0], self._sums[1] + sums[1]
+
+    def sums(self) -> PieceSums | None:
+        if self._sums is None:
+            return None
+        return PieceSums(*self._sums, checked_total(self._sums[0]))
+
+
 def _there(sums: PieceSums | None) -> PieceSums:
     assert sums is not None
     return sums
 
 
-def _of_one_type(parts: list[Spans]) -> list[Spans]:
+def _of_one_type(parts: list[Summand]) -> list[Summand]:
     """Kernels take ids of one type; sequences of several types give several."""
     if len({part.ids.dtype for part in parts}) == 1:
         return parts

@@ -7,8 +7,9 @@ and the runs in it. Where a backend counts on a device, tokens, sets and spans m
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,12 @@ class Block:
     Attributes:
         indptr: int64 [rows + 1].
         indices: int32 [nnz], column ids.
-        data: int64 [nnz], above 0; what is merged may be int32.
+        data: [nnz], above 0: int64, or int32 where `span_sums` knows that all fit.
     """
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
-    data: NDArray[np.int64]
+    data: NDArray[np.int64] | NDArray[np.int32]
 
 
 def row_range(block: Block, begin: int, end: int) -> Block:
@@ -127,6 +128,29 @@ class Spans(NamedTuple):
         return arrays._replace(bounds=arrays.bounds.reshape(-1, 2))
 
 
+class SetPairs(NamedTuple):
+    """Sets whose pairs are to be summed, for a backend that makes no spans of them: the upper
+    triangle of N[x, x'] = sets that hold both x and x'.
+
+    Attributes:
+        indptr, ids: as of `Sets`.
+        frequency: int64 [V], how many sets hold each token.
+        row_sums, column_sums: int64 [V], of N.
+    """
+
+    indptr: NDArray[np.int64]
+    ids: Tokens
+    frequency: NDArray[np.int64]
+    row_sums: NDArray[np.int64]
+    column_sums: NDArray[np.int64]
+
+
+#: What sums are made of.
+Summand = Spans | SetPairs
+#: As `map`, perhaps in several threads.
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
 @dataclass(frozen=True)
 class Rows:
     """A sparse float matrix by rows: `indptr` int64, `indices` int32, `values` float64."""
@@ -156,8 +180,8 @@ class Kernels(Protocol):
     def load(self, tokens: Tokens) -> Tokens:
         """The tokens where the kernels read them: on a device, or as they are."""
 
-    def load_spans(self, spans: Spans) -> Spans:
-        """Likewise, for spans that wait to be summed."""
+    def load_spans(self, spans: Summand) -> Summand:
+        """Likewise, for what waits to be summed."""
 
     def load_rows(self, rows: Rows) -> Rows:
         """Likewise, for a matrix that several calls read."""
@@ -180,7 +204,17 @@ class Kernels(Protocol):
     def release(self) -> None:
         """Give back what is kept for the next call."""
 
-    def additions(self, spans: Spans) -> NDArray[np.int64]:
+    def waiting_bytes(self, summand: Summand) -> int:
+        """What it takes until it was summed."""
+
+    def prepared(self, parts: list[Any], each: Each) -> list[Any]:
+        """All parts of one sum in the form in which `span_sums` reads them. `each` calls a function
+        for each of some items."""
+
+    def marginals(self, summand: Summand) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """The sums of its rows and of its columns, where they are known without it being summed."""
+
+    def additions(self, spans: Summand) -> NDArray[np.int64]:
         """How many ids the spans of each row hold, its pairs of heads included; int64 [rows]."""
 
     def scan(self, tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:
@@ -226,8 +260,8 @@ class Kernels(Protocol):
     ) -> Sets:
         """The set of each run's tokens, with their multiplicities if asked for."""
 
-    def set_spans(self, sets: Sets, vocab_size: int) -> Spans:
-        """Spans whose sums are the upper triangle of N[x, x'] = sets that hold both x and x'."""
+    def set_spans(self, sets: Sets, vocab_size: int) -> Summand:
+        """What sums to the upper triangle of N[x, x'] = sets that hold both x and x'."""
 
     def group_spans(
         self, rows: Tokens, bounds: NDArray[np.uint32], n_rows: int
@@ -237,14 +271,15 @@ class Kernels(Protocol):
 
     def span_sums(
         self,
-        parts: list[Spans],
+        parts: list[Any],
         columns: int,
         row_begin: int,
         row_end: int,
         cancel: NDArray[np.uint8],
         room: Room,
     ) -> Block:
-        """Rows [row_begin, row_end) of the sum of N over parts of as many rows and one type of id.
+        """Rows [row_begin, row_end) of the sum of N over parts of as many rows and one type of id,
+        as `prepared` returned them.
 
         The block may lie in `room`, if that is large enough: memory that is used again and again
         costs no page faults. The caller keeps ids below `columns`, and each row's sum below 2^63.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Rows, RunningPairs, Spans, Tokens
+from .contract import Each, Rows, RunningPairs, SetPairs, Spans, Summand, Tokens
 
 __all__ = [
     "additions",
@@ -16,9 +17,12 @@ __all__ = [
     "load",
     "load_rows",
     "load_spans",
+    "marginals",
+    "prepared",
     "release",
     "running_pairs",
     "spans_memory",
+    "waiting_bytes",
 ]
 
 #: Below so many tokens a further chunk costs more than a further thread gains.
@@ -29,7 +33,7 @@ def load(tokens: Tokens) -> Tokens:
     return tokens
 
 
-def load_spans(spans: Spans) -> Spans:
+def load_spans(spans: Summand) -> Summand:
     return spans
 
 
@@ -62,7 +66,21 @@ def release() -> None:
     pass
 
 
-def additions(spans: Spans) -> NDArray[np.int64]:
+def waiting_bytes(summand: Summand) -> int:
+    return sum(array.nbytes for array in summand)
+
+
+def prepared(parts: list[Any], each: Each) -> list[Any]:
+    return parts
+
+
+def marginals(summand: Summand) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    return (summand.row_sums, summand.column_sums) if isinstance(summand, SetPairs) else None
+
+
+def additions(spans: Summand) -> NDArray[np.int64]:
+    if isinstance(spans, SetPairs):
+        return spans.row_sums
     lengths = spans.bounds[:, 1] - spans.bounds[:, 0]
     running: NDArray[np.int64] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     sums: NDArray[np.int64] = running[spans.indptr[1:]] - running[spans.indptr[:-1]]

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _cpu
-from .contract import Block, Chunk, Room, Rows, Scan, Sets, Spans, Tokens
+from . import host, native_sets
+from .contract import (
+    Block,
+    Chunk,
+    Each,
+    Room,
+    Rows,
+    Scan,
+    SetPairs,
+    Sets,
+    Spans,
+    Summand,
+    Tokens,
+)
 from .host import *  # noqa: F403 - the contract's functions about places
+from .native_sets import IndexedSets
 
 #: What this file calls and the module lacks: an old build beside newer Python files.
 MISSING = [
@@ -17,7 +33,8 @@ MISSING = [
             f"{kernel}_{dtype}"
             for kernel in (
                 *("scan", "next_pairs", "window_pairs"),
-                *("prefix_spans", "sequence_sets", "set_spans", "group_spans", "span_sums"),
+                *("prefix_spans", "sequence_sets", "group_spans", "span_sums"),
+                *("set_totals", "set_index", "set_sums"),
             )
             for dtype in ("uint16", "uint32")
         ),
@@ -81,11 +98,20 @@ def sequence_sets(
     return Sets(*kernel(tokens, run_starts, run_ends, vocab_size, multiplicity, cancel))
 
 
-def set_spans(sets: Sets, vocab_size: int) -> Spans:
-    narrow = sets.ids.dtype == np.uint16
-    kernel = _cpu.set_spans_uint16 if narrow else _cpu.set_spans_uint32
-    ids, (indptr, bounds), head_ids, head_bits = kernel(sets.indptr, sets.ids, vocab_size)
-    return Spans(ids, _NO_WEIGHTS, indptr, bounds.reshape(-1, 2), _NO_WEIGHTS, head_ids, head_bits)
+def set_spans(sets: Sets, vocab_size: int) -> SetPairs:
+    return native_sets.set_pairs(sets, vocab_size)
+
+
+def waiting_bytes(summand: Summand) -> int:
+    if isinstance(summand, SetPairs):
+        return native_sets.index_bytes(summand)
+    return host.waiting_bytes(summand)
+
+
+def prepared(parts: list[Any], each: Each) -> list[Any]:
+    if parts and isinstance(parts[0], SetPairs):
+        return native_sets.indexed(parts, each)
+    return parts
 
 
 def group_spans(
@@ -97,22 +123,19 @@ def group_spans(
 
 
 def span_sums(
-    parts: list[Spans],
+    parts: list[Any],
     columns: int,
     row_begin: int,
     row_end: int,
     cancel: NDArray[np.uint8],
     room: Room,
 ) -> Block:
+    if isinstance(parts[0], IndexedSets):
+        blocks = [native_sets.set_sums(each, row_begin, row_end, cancel, room) for each in parts]
+        return blocks[0] if len(blocks) == 1 else merge(blocks, columns)
     narrow = parts[0].ids.dtype == np.uint16
     kernel = _cpu.span_sums_uint16 if narrow else _cpu.span_sums_uint32
-    arrays = [
-        part._replace(
-            bounds=part.bounds.reshape(-1),
-            head_ids=part.head_ids.astype(part.ids.dtype),  # type: ignore[arg-type]
-        )
-        for part in parts
-    ]
+    arrays = [part._replace(bounds=part.bounds.reshape(-1))[:5] for part in parts]
     return Block(*kernel(arrays, columns, row_begin, row_end, cancel, *room))
 
 
