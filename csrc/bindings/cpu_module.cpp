@@ -141,15 +141,20 @@ py::tuple bind_set_totals(const py::array& indptr, const py::array& ids, std::in
 }
 
 template <class Id>
-py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py::array& head_ids,
-                         std::int64_t vocab_size) {
+py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py::array& frequency,
+                         const py::array& head_ids, const py::array& lined) {
   const auto rows = as_span<std::int64_t>(indptr, "indptr");
   const auto all = as_span<Id>(ids, "ids");
   const auto heads = as_span<Id>(head_ids, "head_ids");
-  check_sets(rows, all, vocab_size);
+  const auto flags = as_span<std::uint8_t>(lined, "lined");
+  const auto sizes = as_span<std::int64_t>(frequency, "frequency");
+  check_sets(rows, all, flags.size);
+  if (sizes.size != flags.size) {
+    throw py::value_error("frequency, lined: expected as many of both");
+  }
   auto index = [&] {
     py::gil_scoped_release release;
-    return set_index(rows, all, heads, vocab_size);
+    return set_index(rows, all, sizes, heads, flags);
   }();
   return py::make_tuple(to_numpy(std::move(index.indptr)),
                         to_numpy_as<std::uint32_t>(std::move(index.members)),
@@ -157,26 +162,29 @@ py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py
                         to_numpy_as<std::uint64_t>(std::move(index.lines)));
 }
 
-using SetIndexArrays = std::tuple<py::array, py::array, py::array, py::array, py::array>;
+using SetIndexArrays = std::tuple<py::array, py::array, py::array, py::array, py::array, py::array,
+                                  py::array>;
 
 template <class Id>
 py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::array& head_ids,
-                        const py::array& additions, std::int64_t row_begin, std::int64_t row_end,
-                        const py::array& cancel, py::array indices_room, py::array data_room) {
+                        const py::array& lined, const py::array& additions,
+                        std::int64_t row_begin, std::int64_t row_end, const py::array& cancel,
+                        py::array indices_room, py::array data_room) {
   const auto heads = as_span<Id>(head_ids, "head_ids");
+  const auto flags = as_span<std::uint8_t>(lined, "lined");
   const auto sums = as_span<std::int64_t>(additions, "additions");
   std::vector<SetIndexView<Id>> parts;
   std::int64_t sets = 0;
-  for (const auto& [indptr, members, tails, tail_ends, lines] : arrays) {
-    parts.push_back(as_set_index<Id>(sums.size, heads.size, indptr, members, tails, tail_ends,
-                                     lines));
+  for (const auto& [set_indptr, ids, indptr, members, tails, tail_ends, lines] : arrays) {
+    parts.push_back(as_set_index<Id>(sums.size, heads.size, set_indptr, ids, indptr, members, tails,
+                                     tail_ends, lines));
     sets += parts.back().sets();
   }
   if (sets > std::numeric_limits<std::int32_t>::max()) {
     throw py::value_error("parts: expected fewer than 2^31 sets");
   }
-  if (row_begin < 0 || row_end < row_begin || row_end > sums.size) {
-    throw py::value_error("row_begin, row_end: expected within the rows");
+  if (row_begin < 0 || row_end < row_begin || row_end > sums.size || flags.size != sums.size) {
+    throw py::value_error("row_begin, row_end, lined: expected those of the rows");
   }
   const auto flag = as_flag(cancel);
   NarrowBlockBuilder block(row_end - row_begin);
@@ -184,7 +192,7 @@ py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::arr
   block.data.borrow(as_room<std::int32_t>(data_room, "data_room"), data_room.size());
   {
     py::gil_scoped_release release;
-    set_sums(parts, heads, sums, row_begin, row_end, flag, block);
+    set_sums(parts, heads, flags, sums, row_begin, row_end, flag, block);
   }
   return to_tuple_or_room(std::move(block), indices_room, data_room);
 }

@@ -20,16 +20,6 @@ constexpr int kWords = kLineBits / 64;
 // planes are looked at for each.
 constexpr int kLong = 6;
 
-// The lines of eight members; those beyond `size` are zero.
-struct Group {
-  std::array<Member, 1 << kLeastPlanes> members;
-
-  Group(const Member* first, std::int64_t size, std::uint32_t zero) {
-    members.fill({zero, 0});
-    std::copy_n(first, size, members.begin());
-  }
-};
-
 int lowest_bit(std::uint64_t bits) {
 #if defined(__GNUC__) || defined(__clang__)
   return __builtin_ctzll(bits);
@@ -72,17 +62,12 @@ inline Line sum_plain(const Line* lines, const Member* members, Line* planes) {
 }
 
 PROBSIG_MULTIVERSION
-void add_lines_plain(const Line* lines, std::uint32_t zero, const Member* members,
-                     std::int64_t size, Line* planes, int n_planes) {
-  constexpr int kGroup = 1 << kLeastPlanes;
-  for (; size >= kGroup; size -= kGroup, members += kGroup) {
-    const Line carry = sum_plain<kLeastPlanes>(lines, members, planes);
+void add_lines_plain(const Line* lines, const Member* members, std::int64_t size, Line* planes,
+                     int n_planes) {
+  for (std::int64_t k = 0; k < size; k += 1 << kLeastPlanes) {
+    const Line carry = sum_plain<kLeastPlanes>(lines, members + k, planes);
     add_carry(carry, planes, kLeastPlanes, n_planes);
   }
-  if (size == 0) return;
-  const Group rest(members, size, zero);
-  const Line carry = sum_plain<kLeastPlanes>(lines, rest.members.data(), planes);
-  add_carry(carry, planes, kLeastPlanes, n_planes);
 }
 
 // Bit i of a byte as the lowest bit of byte i.
@@ -176,16 +161,13 @@ PROBSIG_AVX512 inline std::int64_t add_groups_avx512(const Line* lines, const Me
   return done;
 }
 
-PROBSIG_AVX512 void add_lines_avx512(const Line* lines, std::uint32_t zero, const Member* members,
-                                     std::int64_t size, Line* planes, int n_planes) {
+PROBSIG_AVX512 void add_lines_avx512(const Line* lines, const Member* members, std::int64_t size,
+                                     Line* planes, int n_planes) {
   std::int64_t done = 0;
   if (size >= 1 << kLong && n_planes > kLong) {
     done = add_groups_avx512<kLong>(lines, members, size, planes, n_planes);
   }
-  done += add_groups_avx512<kLeastPlanes>(lines, members + done, size - done, planes, n_planes);
-  if (done == size) return;
-  const Group rest(members + done, size - done, zero);
-  add_groups_avx512<kLeastPlanes>(lines, rest.members.data(), 1 << kLeastPlanes, planes, n_planes);
+  add_groups_avx512<kLeastPlanes>(lines, members + done, size - done, planes, n_planes);
 }
 
 // 64 lanes of up to eight planes as bytes.
@@ -259,12 +241,12 @@ bool has_byte_compress() {
 
 }  // namespace
 
-void add_lines(const Line* lines, std::uint32_t zero, const Member* members, std::int64_t size,
-               Line* planes, int n_planes) {
+void add_lines(const Line* lines, const Member* members, std::int64_t size, Line* planes,
+               int n_planes) {
 #if defined(PROBSIG_X86_VECTORS)
-  if (has_byte_compress()) return add_lines_avx512(lines, zero, members, size, planes, n_planes);
+  if (has_byte_compress()) return add_lines_avx512(lines, members, size, planes, n_planes);
 #endif
-  add_lines_plain(lines, zero, members, size, planes, n_planes);
+  add_lines_plain(lines, members, size, planes, n_planes);
 }
 
 std::int64_t take_counts(const Line* planes, int n_planes, std::int64_t first, std::uint16_t* lanes,

@@ -14,7 +14,7 @@ struct Line {
   std::uint64_t words[kLineBits / 64];
 };
 
-// Lines are added in groups of so many; the last group is filled up with lines of zeros.
+// Lines are added in groups of 2^kLeastPlanes, and so there are as many planes at least.
 constexpr int kLeastPlanes = 3;
 
 // How many planes hold counts up to `most`.
@@ -30,10 +30,10 @@ struct Member {
   std::uint32_t other;
 };
 
-// Adds the lines of `size` members to the counters in planes[0, n_planes), none of which overflows.
-// lines[zero] is all zeros.
-void add_lines(const Line* lines, std::uint32_t zero, const Member* members, std::int64_t size,
-               Line* planes, int n_planes);
+// Adds the lines of `size` members, whole groups, to the counters in planes[0, n_planes), none of which
+// overflows.
+void add_lines(const Line* lines, const Member* members, std::int64_t size, Line* planes,
+               int n_planes);
 
 // What `take_counts` may write beyond the counts it finds.
 constexpr std::int64_t kCountSlack = 32;

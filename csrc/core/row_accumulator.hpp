@@ -11,7 +11,8 @@
 
 namespace probsig {
 
-// `Count` is uint32_t where no sum of the row can pass 32 bits, else uint64_t.
+// `Count` is uint32_t where no sum of the row can pass 32 bits, uint16_t where none can pass 16, else
+// uint64_t.
 template <class Count>
 class RowAccumulator {
  public:
@@ -25,14 +26,16 @@ class RowAccumulator {
   // bookkeeping of each, and pays a look at every column in the end.
   bool prefers_dense(std::int64_t additions) const { return additions > 2 * columns_; }
 
-  void add_dense(std::uint32_t column, Count value) { sums_[column] += value; }
+  void add_dense(std::uint32_t column, Count value) {
+    sums_[column] = static_cast<Count>(sums_[column] + value);
+  }
 
   // `value` above 0. Branch-free: which additions are the first of their column is unpredictable.
   void add(std::uint32_t column, Count value) {
     const Count before = sums_[column];
     touched_[count_] = column;
     count_ += before == 0;
-    sums_[column] = before + value;
+    sums_[column] = static_cast<Count>(before + value);
   }
 
   // As `add`; true if the sum passed 63 bits. The sums so far must not have.

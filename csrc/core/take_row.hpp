@@ -6,7 +6,7 @@
 namespace probsig {
 
 // What `take_row` may write beyond the entries it finds.
-constexpr std::int64_t kTakeSlack = 16;
+constexpr std::int64_t kTakeSlack = 32;
 
 // From how many additions on a row of 32-bit sums is better summed without a list of what it touched,
 // for a look at all columns in the end.
@@ -20,6 +20,8 @@ std::int64_t take_row(std::uint64_t* sums, std::int64_t first, std::int64_t colu
                       std::int32_t* indices, std::int64_t* data);
 // Likewise, of sums below 2^31.
 std::int64_t take_row(std::uint32_t* sums, std::int64_t first, std::int64_t columns,
+                      std::int32_t* indices, std::int32_t* data);
+std::int64_t take_row(std::uint16_t* sums, std::int64_t first, std::int64_t columns,
                       std::int32_t* indices, std::int32_t* data);
 
 }  // namespace probsig

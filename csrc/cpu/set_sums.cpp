@@ -1,5 +1,5 @@
-// A row x of the triangle is the sum of the sets that hold x. Of their heads 512 are added at once,
-// as lines of bits; their tails one by one.
+// A row x of the triangle is the sum of the sets that hold x. Of their heads 512 are added at once, as
+// lines of bits; tails, and all ids of tokens in few sets, one by one.
 
 #include <algorithm>
 #include <limits>
@@ -12,19 +12,21 @@
 namespace probsig {
 namespace {
 
-// Planes of a tile of rows, in lines: 2 MB. A tile goes through the lines of one block of heads and
+// Planes of a tile of rows, in lines: 4 MB. A tile goes through the lines of one block of heads and
 // one part after the other, a quarter of a megabyte each, which so stay in the cache for all its rows.
-constexpr std::int64_t kTileLines = std::int64_t{1} << 15;
+constexpr std::int64_t kTileLines = std::int64_t{1} << 16;
 // Members whose tails are asked for ahead of time.
 constexpr std::int64_t kAhead = 8;
 
-template <class Id>
+// `Count` holds the number of all sets.
+template <class Id, class Count>
 class SetSummer {
  public:
-  SetSummer(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads,
+  SetSummer(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
             Span<std::int64_t> additions, CancelFlag cancel)
       : parts_(parts),
         heads_(heads),
+        lined_(lined),
         additions_(additions),
         cancel_(cancel),
         blocks_(line_blocks(heads.size)),
@@ -73,7 +75,7 @@ class SetSummer {
       const Id* const end = heads_.data + heads_.size;
       const std::int64_t head = std::lower_bound(heads_.data, end, row) - heads_.data;
       tile_.push_back({row, head, planes_for(sets), lines});
-      if (sets > 0) lines += (blocks_ - head / kLineBits) * tile_.back().n_planes;
+      if (lined_[row]) lines += (blocks_ - head / kLineBits) * tile_.back().n_planes;
     }
     planes_.assign(static_cast<std::size_t>(lines), Line{});
     return row;
@@ -84,7 +86,9 @@ class SetSummer {
       for (const auto& part : parts_) {
         if (cancel_.set()) return;
         for (const TileRow& each : tile_) {
-          if (each.first_head / kLineBits <= block) add_part(part, block, each);
+          if (lined_[each.row] && each.first_head / kLineBits <= block) {
+            add_part(part, block, each);
+          }
         }
       }
     }
@@ -93,8 +97,7 @@ class SetSummer {
   void add_part(const SetIndexView<Id>& part, std::int64_t block, const TileRow& to) {
     const std::int64_t begin = part.indptr[to.row], size = part.indptr[to.row + 1] - begin;
     if (size == 0) return;
-    add_lines(part.slab(block), static_cast<std::uint32_t>(part.sets()), part.members.data + begin,
-              size, planes(to, block), to.n_planes);
+    add_lines(part.slab(block), part.members.data + begin, size, planes(to, block), to.n_planes);
   }
 
   Line* planes(const TileRow& of, std::int64_t block) {
@@ -106,15 +109,25 @@ class SetSummer {
     const std::int64_t additions = additions_[each.row];
     if (additions == 0) return;
     if (additions > dense_from(columns() - each.row)) {
-      const auto add = [this](Id id, std::uint32_t sets) { sums_.add_dense(id, sets); };
-      take_heads(each, add);
-      add_tails(each.row, add);
+      add_row(each, [this](Id id, Count sets) { sums_.add_dense(id, sets); });
       sums_.emit_dense(block, additions, each.row);
     } else {
-      const auto add = [this](Id id, std::uint32_t sets) { sums_.add(id, sets); };
-      take_heads(each, add);
-      add_tails(each.row, add);
+      add_row(each, [this](Id id, Count sets) { sums_.add(id, sets); });
       sums_.emit(block);
+    }
+  }
+
+  template <class Add>
+  void add_row(const TileRow& each, Add add) {
+    if (lined_[each.row]) take_heads(each, add);
+    for (const auto& part : parts_) {
+      if (lined_[each.row]) {
+        const auto end = [&part](std::uint32_t set) { return part.tail_ends[set]; };
+        add_members(part, each.row, part.tails.data, end, add);
+      } else {
+        const auto end = [&part](std::uint32_t set) { return part.set_indptr[set + 1]; };
+        add_members(part, each.row, part.ids.data, end, add);
+      }
     }
   }
 
@@ -126,29 +139,37 @@ class SetSummer {
     for (std::int64_t block = each.first_head / kLineBits; block < blocks_; ++block, first = 0) {
       const std::int64_t n = take_counts(planes(each, block), each.n_planes, first, lanes, counts);
       const Id* const ids = heads_.data + block * kLineBits;
-      for (std::int64_t i = 0; i < n; ++i) add(ids[lanes[i]], counts[i]);
+      for (std::int64_t i = 0; i < n; ++i) add(ids[lanes[i]], static_cast<Count>(counts[i]));
     }
   }
 
-  template <class Add>
-  void add_tails(std::int64_t row, Add add) const {
-    for (const auto& part : parts_) {
-      const std::int64_t end = part.indptr[row + 1];
-      for (std::int64_t k = part.indptr[row]; k < end; ++k) {
-        if (k + kAhead < end) prefetch_read(part.tails.data + part.members[k + kAhead].other);
-        const Member member = part.members[k];
-        const Id* const last = part.tails.data + part.tail_ends[member.line];
-        for (const Id* id = part.tails.data + member.other; id < last; ++id) add(*id, 1);
+  // Adds the ids from each member's place on, to where its set ends.
+  template <class End, class Add>
+  static void add_members(const SetIndexView<Id>& part, std::int64_t row, const Id* ids, End end_of,
+                          Add add) {
+    const std::int64_t end = part.indptr[row + 1];
+    for (std::int64_t k = part.indptr[row]; k < end; ++k) {
+      if (k + kAhead < end) prefetch_read(ids + part.members[k + kAhead].other);
+      const Member member = part.members[k];
+      const Id* id = ids + member.other;
+      const Id* const last = ids + end_of(member.line);
+      for (; last - id >= 4; id += 4) {
+        add(id[0], 1);
+        add(id[1], 1);
+        add(id[2], 1);
+        add(id[3], 1);
       }
+      for (; id < last; ++id) add(*id, 1);
     }
   }
 
   const std::vector<SetIndexView<Id>>& parts_;
   Span<Id> heads_;
+  Span<std::uint8_t> lined_;
   Span<std::int64_t> additions_;
   CancelFlag cancel_;
   std::int64_t blocks_;
-  RowAccumulator<std::uint32_t> sums_;
+  RowAccumulator<Count> sums_;
   std::vector<TileRow> tile_;
   std::vector<Line> planes_;
 };
@@ -156,15 +177,23 @@ class SetSummer {
 }  // namespace
 
 template <class Id>
-void set_sums(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads,
+void set_sums(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
               Span<std::int64_t> additions, std::int64_t row_begin, std::int64_t row_end,
               CancelFlag cancel, NarrowBlockBuilder& block) {
-  SetSummer<Id>(parts, heads, additions, cancel).run(row_begin, row_end, block);
+  std::int64_t sets = 0;
+  for (const auto& part : parts) sets += part.sets();
+  if (sets <= std::numeric_limits<std::uint16_t>::max()) {
+    SetSummer<Id, std::uint16_t>(parts, heads, lined, additions, cancel)
+        .run(row_begin, row_end, block);
+  } else {
+    SetSummer<Id, std::uint32_t>(parts, heads, lined, additions, cancel)
+        .run(row_begin, row_end, block);
+  }
 }
 
-#define PROBSIG_INSTANTIATE(Id)                                                          \
-  template void set_sums(const std::vector<SetIndexView<Id>>&, Span<Id>,                 \
-                         Span<std::int64_t>, std::int64_t, std::int64_t, CancelFlag,     \
+#define PROBSIG_INSTANTIATE(Id)                                                                  \
+  template void set_sums(const std::vector<SetIndexView<Id>>&, Span<Id>, Span<std::uint8_t>,     \
+                         Span<std::int64_t>, std::int64_t, std::int64_t, CancelFlag,             \
                          NarrowBlockBuilder&);
 PROBSIG_INSTANTIATE(std::uint16_t)
 PROBSIG_INSTANTIATE(std::uint32_t)

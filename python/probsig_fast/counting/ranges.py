@@ -40,7 +40,7 @@ _RESULT_SHARE = 0.5
 #: Of a batch where counts are in files.
 _DISK_BATCH_SHARE = 0.3
 #: Entries that a range may have at most: the fewer, the better threads share the work.
-_RANGE_ENTRIES = 2**21
+_RANGE_ENTRIES = 2**int(__import__("os").environ.get("RANGE","23"))
 #: What kernels may write beyond the entries of a block.
 _SLACK = 64
 #: Ranges a thread at least, of about equally many additions.

@@ -13,9 +13,11 @@ from .contract import Block, Room, SetPairs, Sets, Tokens
 
 #: A head stands in at least one of so many sets: to add 512 of them takes as long as to add two or
 #: three tails one by one (EPYC of family 25 model 17).
-_SHARE = 256
+_SHARE = int(__import__("os").environ.get("SHARE","256"))
 #: Fewer sets or heads are not worth it.
 _LEAST_SETS, _LEAST_HEADS = 512, 64
+#: Tokens in fewer sets sum their ids one by one: their few lines lie far apart.
+_LINED = int(__import__("os").environ.get("LINED","32"))
 #: Heads at most, for each token of a set: so that their bits take no more than the sets' index.
 _HEADS_PER_TOKEN = 64
 #: Sets that are summed together: their counts are int32.
@@ -23,8 +25,10 @@ _MOST_SETS = 2**31 - 1
 
 
 class SetIndex(NamedTuple):
-    """Arrays of `SetIndex` in `csrc/cpu/sets.hpp`."""
+    """Arrays of `SetIndexView` in `csrc/cpu/sets.hpp`."""
 
+    set_indptr: NDArray[np.int64]
+    ids: Tokens
     indptr: NDArray[np.int64]
     members: NDArray[np.uint32]
     tails: Tokens
@@ -33,10 +37,12 @@ class SetIndex(NamedTuple):
 
 
 class IndexedSets(NamedTuple):
-    """Parts with common heads; `additions`: int64 [rows], the sum of each row."""
+    """Parts with common heads; `lined`: uint8 [rows], which tokens sum heads as lines;
+    `additions`: int64 [rows], the sum of each row."""
 
     parts: list[SetIndex]
     head_ids: Tokens
+    lined: NDArray[np.uint8]
     additions: NDArray[np.int64]
 
 
@@ -57,14 +63,21 @@ def indexed(
     """`each` is as `map`."""
     narrow = parts[0].ids.dtype == np.uint16
     kernel = _cpu.set_index_uint16 if narrow else _cpu.set_index_uint32
-    head_ids = _heads(parts)
-    size = parts[0].frequency.size
+    frequency = np.sum([pairs.frequency for pairs in parts], axis=0)
+    head_ids = _heads(parts, frequency)
+    lined = ((frequency >= _LINED) & (head_ids.size > 0)).astype(np.uint8)
 
     def index(pairs: SetPairs) -> SetIndex:
-        return SetIndex(*kernel(pairs.indptr, pairs.ids, head_ids, size))
+        arrays = kernel(pairs.indptr, pairs.ids, pairs.frequency, head_ids, lined)
+        return SetIndex(pairs.indptr, pairs.ids, *arrays)
 
     return [
-        IndexedSets(list(each(index, some)), head_ids, sum(pairs.row_sums for pairs in some))
+        IndexedSets(
+            list(each(index, some)),
+            head_ids,
+            lined,
+            np.sum([pairs.row_sums for pairs in some], axis=0),
+        )
         for some in _groups(parts)
     ]
 
@@ -75,12 +88,10 @@ def set_sums(
     narrow = sets.head_ids.dtype == np.uint16
     kernel = _cpu.set_sums_uint16 if narrow else _cpu.set_sums_uint32
     data = room.data.view(np.int32)[: room.indices.size]
-    arguments = sets.parts, sets.head_ids, sets.additions, row_begin, row_end, cancel
-    return Block(*kernel(*arguments, room.indices, data))
+    return Block(*kernel(*sets, row_begin, row_end, cancel, room.indices, data))
 
 
-def _heads(parts: list[SetPairs]) -> Tokens:
-    frequency = np.sum([pairs.frequency for pairs in parts], axis=0)
+def _heads(parts: list[SetPairs], frequency: NDArray[np.int64]) -> Tokens:
     n_sets = sum(pairs.indptr.size - 1 for pairs in parts)
     n_ids = sum(pairs.ids.size for pairs in parts)
     heads = np.flatnonzero(frequency * _SHARE >= n_sets)
