@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from probsig_fast.kernels.contract import Block, Chunk, Kernels, Room, Spans
+from probsig_fast.kernels.contract import Block, Chunk, Kernels, Room
 
 DTYPES = [np.uint16, np.uint32]
 dtypes = st.sampled_from(DTYPES)

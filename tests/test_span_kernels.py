@@ -220,3 +220,52 @@ def test_pairs_of_tokens_in_many_sets(kernels: Kernels, dtype: Any, n_sets: int)
         assert np.array_equal(block.indices, columns)
         assert np.array_equal(block.data, 2 * both[begin:end][rows, columns])
         assert np.array_equal(np.diff(block.indptr), np.count_nonzero(both[begin:end], axis=1))
+
+
+def check_pairs(kernels: Kernels, held: NDArray[np.bool_], dtype: Any, parts: int) -> None:
+    """The sums of all pairs of tokens in sets, `held` [sets, tokens], which come in parts."""
+    size = held.shape[1]
+    summands = []
+    for some in np.array_split(held, parts):
+        indptr = np.concatenate([[0], np.cumsum(some.sum(axis=1))])
+        sets = Sets(indptr, np.nonzero(some)[1].astype(dtype), np.empty(0, np.int64))
+        summands.append(kernels.set_spans(sets, size))
+    both = np.triu(held.astype(np.float64).T @ held)  # exact: whole numbers below 2^53
+    for begin, end in ((0, size // 3), (size // 3, size)):
+        block = span_sums(kernels, summands, size, begin, end)
+        rows, columns = np.nonzero(both[begin:end])
+        assert np.array_equal(block.indices, columns)
+        assert np.array_equal(block.data, both[begin:end][rows, columns])
+        assert np.array_equal(np.diff(block.indptr), np.count_nonzero(both[begin:end], axis=1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["uint16", "uint32"])
+@pytest.mark.parametrize(
+    ("n_sets", "n_tokens", "parts"),
+    [(600, 1_300, 1), (3_000, 1_025, 3), (66_000, 150, 2), (140_000, 70, 1)],
+)
+def test_pairs_of_many_frequent_tokens(
+    kernels: Kernels, dtype: Any, n_sets: int, n_tokens: int, parts: int
+) -> None:
+    """More of them than are counted at once; counts past 16 bits; rare tokens between them."""
+    rng = np.random.default_rng(n_sets)
+    share = np.where(rng.random(n_tokens) < 0.8, rng.random(n_tokens) * 0.1, 3 / n_sets)
+    share[rng.integers(0, n_tokens, 9)] = 1.0
+    held = rng.random((n_sets, n_tokens)) < share
+    check_pairs(kernels, held, dtype, parts)
+
+
+def test_pairs_of_tokens_of_few_columns_and_of_many(kernels: Kernels) -> None:
+    """Rows that are summed without a list of their columns, and rows with one."""
+    rng = np.random.default_rng(5)
+    held = rng.random((700, 4_000)) < np.where(np.arange(4_000) % 50 == 3, 0.2, 0.002)
+    check_pairs(kernels, held, np.uint16, 2)
+
+
+def test_sets_too_many_for_one_sum(
+    backend: str, kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "native_cpu":
+        monkeypatch.setattr("probsig_fast.kernels.native_sets._MOST_SETS", 700)
+    held = np.random.default_rng(7).random((2_000, 90)) < 0.3
+    check_pairs(kernels, held, np.uint32, 5)

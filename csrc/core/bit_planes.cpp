@@ -226,18 +226,14 @@ PROBSIG_AVX512 std::int64_t take_counts_avx512(const Line* planes, int n_planes,
   }
   return k;
 }
-#endif
 
 bool has_byte_compress() {
-#if defined(PROBSIG_X86_VECTORS)
   static const bool has =
       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
   return has;
-#else
-  return false;
-#endif
 }
+#endif
 
 }  // namespace
 

@@ -1,8 +1,9 @@
 // One function body compiled for several instruction sets, chosen when the module is loaded.
 #pragma once
 
-// Where wider vectors than the baseline's can be written by hand, and chosen at run time.
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+// Where wider vectors than the baseline's can be written by hand, and chosen at run time. Tests of
+// what other machines do define PROBSIG_PLAIN.
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(PROBSIG_PLAIN)
 #define PROBSIG_X86_VECTORS
 #endif
 

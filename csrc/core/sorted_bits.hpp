@@ -19,6 +19,19 @@ class SortedBits {
     used_words_[number / 4096] |= std::uint64_t{1} << (number / 64 % 64);
   }
 
+  // Likewise, many numbers: then to look for used words in the end is less than to note each.
+  template <class Number>
+  void mark_all(const Number* numbers, const Number* end) {
+    if (end - numbers < static_cast<std::ptrdiff_t>(words_.size())) {
+      for (; numbers < end; ++numbers) mark(*numbers);
+      return;
+    }
+    for (; numbers < end; ++numbers) words_[*numbers / 64] |= std::uint64_t{1} << (*numbers % 64);
+    for (std::size_t word = 0; word < words_.size(); ++word) {
+      used_words_[word / 64] |= std::uint64_t{words_[word] != 0} << (word % 64);
+    }
+  }
+
   // visit(number) for each that is marked, ascending; none is afterwards.
   template <class Visit>
   void take(Visit visit) {

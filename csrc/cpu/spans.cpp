@@ -66,9 +66,9 @@ Sets<Token> sequence_sets(Span<Token> tokens, Span<std::int64_t> run_starts,
   sets.indptr.reserve_more(run_starts.size + 1);
   sets.indptr.push_back(0);
   for (std::int64_t run = 0; run < run_starts.size && !cancel.set(); ++run) {
-    for (std::int64_t i = run_starts[run]; i < run_ends[run]; ++i) {
-      present.mark(tokens[i]);
-      if (multiplicity) ++counts[tokens[i]];
+    present.mark_all(tokens.data + run_starts[run], tokens.data + run_ends[run]);
+    if (multiplicity) {
+      for (std::int64_t i = run_starts[run]; i < run_ends[run]; ++i) ++counts[tokens[i]];
     }
     const std::int64_t most = run_ends[run] - run_starts[run];
     Token* const first = sets.ids.reserve_more(most);

@@ -36,5 +36,5 @@ def row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.in
     sums = np.zeros(indptr.size - 1, np.int64)
     rows = np.flatnonzero(np.diff(indptr))
     if rows.size:
-        sums[rows] = np.add.reduceat(data, indptr[rows], dtype=np.int64)
+        sums[rows] = np.add.reduceat(data, indptr[rows])
     return sums

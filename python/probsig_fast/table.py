@@ -181,9 +181,9 @@ class PieceSums(NamedTuple):
     @classmethod
     def of(cls, block: Block, columns: int, kernels: Kernels) -> PieceSums:
         """O(nnz). Raises CountOverflowError: the total is past 2^63 - 1."""
-        total = sums.checked_total(block.data)
-        row_sum = sums.row_sum(block.indptr, block.data)
         data = block.data.astype(np.int64, copy=False)
+        total = sums.checked_total(data)
+        row_sum = sums.row_sum(block.indptr, data)
         return cls(row_sum, kernels.column_sums(block.indices, data, columns), total)
 
 
@@ -201,15 +201,24 @@ class Marginals:
         self._row_sums.append(piece.row_sum)
         self._column_sum += piece.column_sum
 
-    def table(self, entries: Entries, is_triangle: bool) -> Table:
+    def table(
+        self,
+        entries: Entries,
+        is_triangle: bool,
+        diagonal: NDArray[np.int64] | None = None,
+    ) -> Table:
         """The table of these entries; of a triangle, the sums of both halves are formed here.
+
+        Args:
+            diagonal: int64 [rows], that of a triangle, where it is known.
 
         Raises:
             CountOverflowError: the total of both halves is past 2^63 - 1.
         """
         row_sum, column_sum = np.concatenate(self._row_sums), self._column_sum
         if is_triangle:
-            row_sum = sums.exact_sum([row_sum, column_sum - entries.diagonal()])
+            diagonal = entries.diagonal() if diagonal is None else diagonal
+            row_sum = sums.exact_sum([row_sum, column_sum - diagonal])
             sums.checked_total(row_sum)
             column_sum = row_sum
         return Table(

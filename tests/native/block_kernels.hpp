@@ -139,7 +139,7 @@ void try_span_sums(Draw& draw, int threads, std::int64_t most) {
       }
     }
     views.push_back({span(part.ids), span(part.id_weights), span(part.indptr), span(part.bounds),
-                     span(part.span_weights), {}});
+                     span(part.span_weights)});
   }
   const std::int64_t room = draw.one_of<std::int64_t>({0, 5, 100000});
   together(threads, [&](int thread) {

@@ -77,7 +77,8 @@ std::vector<T> to_vector(PodVector<T>& values) {
 }
 
 // The cells of a block, whose rows rise, with counts above 0.
-inline Cells cells_of(BlockBuilder& block, std::int64_t first_row = 0) {
+template <class Value>
+Cells cells_of(BlockOf<Value>& block, std::int64_t first_row = 0) {
   Cells cells;
   check(block.indptr.size() >= 1 && block.indptr.data()[0] == 0, "row pointers begin with 0");
   for (std::int64_t row = 0; row + 1 < block.indptr.size(); ++row) {

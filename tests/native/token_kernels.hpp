@@ -8,6 +8,7 @@
 
 #include "cpu/pairs.hpp"
 #include "cpu/scan.hpp"
+#include "cpu/sets.hpp"
 #include "cpu/spans.hpp"
 #include "support.hpp"
 
@@ -138,11 +139,33 @@ void try_prefix(Draw& draw, int threads, std::int64_t most) {
   });
 }
 
-// Sets of runs, their spans, and the sums of these: which sets hold both of two tokens.
+template <class T>
+Span<T> view_of(PodVector<T>& vector) {
+  return {vector.data(), vector.size()};
+}
+
+// How sets are summed: any tokens may be heads, and any may be lined.
+template <class Token>
+struct Plan {
+  std::vector<Token> heads;
+  std::vector<std::uint8_t> lined;
+
+  Plan(Draw& draw, std::int64_t vocab_size) {
+    const int share = draw.one_of<int>({0, 30, 100});
+    for (std::int64_t id = 0; id < vocab_size; ++id) {
+      if (draw.chance(share)) heads.push_back(static_cast<Token>(id));
+    }
+    for (std::int64_t id = 0; id < vocab_size; ++id) {
+      lined.push_back(!heads.empty() && draw.chance(80));
+    }
+  }
+};
+
+// Sets of runs, and which of them hold both of two tokens.
 template <class Token>
 void try_sets(Draw& draw, int threads, std::int64_t most) {
   auto chunk = random_chunk<Token>(draw, most);
-  if (draw.chance(25)) {  // many short sets of few ids: then some ids are heads
+  if (draw.chance(25)) {  // many short sets of few ids
     chunk.histogram.assign(100, 0);
     chunk.tokens.clear();
     chunk.starts.clear();
@@ -173,28 +196,27 @@ void try_sets(Draw& draw, int threads, std::int64_t most) {
     indptr.push_back(static_cast<std::int64_t>(ids.size()));
     if (held.size() > 200) return;
   }
-  SetSpans<Token> shared = set_spans(span(indptr), span(ids), vocab_size);
-  const SpansView<Token> view{{shared.ids.data(), shared.ids.size()},
-                              {},
-                              {shared.spans.indptr.data(), shared.spans.indptr.size()},
-                              {shared.spans.bounds.data(), shared.spans.bounds.size()},
-                              {},
-                              {{shared.head_ids.data(), shared.head_ids.size()},
-                               {shared.head_bits.data(), shared.head_bits.size()}}};
+  SetTotals totals = set_totals(span(indptr), span(ids), vocab_size);
+  const Plan<Token> plan(draw, vocab_size);
+  SetIndex<Token> shared = set_index(span(indptr), span(ids), view_of(totals.frequency),
+                                     span(plan.heads), span(plan.lined));
+  const SetIndexView<Token> view{span(indptr),           span(ids),
+                                 view_of(shared.indptr), view_of(shared.members),
+                                 view_of(shared.tails),  view_of(shared.tail_ends),
+                                 view_of(shared.lines)};
   together(threads, [&](int thread) {
     const CancelFlag flag(&kRunning);
     auto sets = sequence_sets(span(chunk.tokens), span(chunk.starts), span(chunk.ends), vocab_size,
                               thread % 2 == 0, flag);
     check(to_vector(sets.indptr) == indptr && to_vector(sets.ids) == ids, "sequence_sets");
     if (thread % 2 == 0) check(to_vector(sets.multiplicity) == multiplicity, "multiplicities");
-    auto own = set_spans(span(indptr), span(ids), vocab_size);
-    check(to_vector(own.ids) == to_vector(shared.ids), "set_spans");
     // Each thread sums its rows of what all share.
     const std::int64_t begin = vocab_size * thread / threads;
     const std::int64_t end = vocab_size * (thread + 1) / threads;
-    BlockBuilder block(end - begin);
-    span_sums<Token>({view}, vocab_size, begin, end, flag, block);
-    check(cells_of(block, begin) == rows_of(cells, begin, end), "span_sums of sets");
+    NarrowBlockBuilder block(end - begin);
+    set_sums<Token>({view}, span(plan.heads), span(plan.lined), view_of(totals.row_sums), begin,
+                    end, flag, block);
+    check(cells_of(block, begin) == rows_of(cells, begin, end), "set_sums");
   });
 }
 

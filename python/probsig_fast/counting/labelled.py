@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import integer
 from ..budget import kept_memory, memory_budget
 from ..errors import ArgumentError, ArgumentTypeError, CountOverflowError, TokenRangeError
-from ..kernels.contract import Kernels, Spans
+from ..kernels.contract import Kernels, Spans, Summand
 from ..kernels.registry import choose
 from ..labelled import INCIDENCES, Incidence, LabelledCounts
 from ..pool import WorkerPool, thread_count
@@ -136,7 +136,7 @@ class _Part:
     """The spans of a slice."""
 
     n_samples: int
-    pairs: Spans
+    pairs: Summand
     labels: Spans
     restricted: list[Spans]
 
@@ -162,15 +162,17 @@ class _Job:
             self.multiplicity,
             self.pool.cancel,
         )
+        pairs: Summand
         if self.multiplicity:
             pairs = weighted_set_spans(sets, self.vocab_size, self.kernels)
+            weights = pairs.span_weights
         else:
-            pairs = self.kernels.set_spans(sets, self.vocab_size)
+            pairs, weights = self.kernels.set_spans(sets, self.vocab_size), NO_WEIGHTS
         sample = np.repeat(np.arange(part.labels.size), np.diff(sets.indptr)).astype(np.uint32)
         bounds = np.stack([sample, sample + np.uint32(1)], axis=1)
         indptr, bounds = self.kernels.group_spans(sets.ids, bounds, self.vocab_size)
         # Both groupings keep the order of the sets, so weights are those of the pairs.
-        labels = Spans(part.labels, NO_WEIGHTS, indptr, bounds, pairs.span_weights)
+        labels = Spans(part.labels, NO_WEIGHTS, indptr, bounds, weights)
         return _Part(
             part.labels.size,
             pairs,
@@ -229,8 +231,7 @@ class _Sums:
 
     def _check_total(self, part: _Part) -> None:
         """The pairs of all samples add up to sum_i |X_i|^2; no sum of them can pass that."""
-        weights = part.pairs.id_weights
-        if not weights.size:
+        if not part.labels.span_weights.size:
             return
         row = part.labels.bounds[:, 0].astype(np.int64)
         lengths = np.zeros(part.n_samples, np.int64)

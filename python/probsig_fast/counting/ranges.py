@@ -39,8 +39,9 @@ _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
 #: Of a batch where counts are in files.
 _DISK_BATCH_SHARE = 0.3
-#: Entries that a range may have at most: the fewer, the better threads share the work.
-_RANGE_ENTRIES = 2**int(__import__("os").environ.get("RANGE","23"))
+#: Entries that a range may have at most: the fewer, the better threads share the work; the more,
+#: the more rows find the sets of others in the cache.
+_RANGE_ENTRIES = 2**23
 #: What kernels may write beyond the entries of a block.
 _SLACK = 64
 #: Ranges a thread at least, of about equally many additions.
@@ -101,7 +102,9 @@ class RangeSums:
         self._given = size_text(memory) + (" as their share" if is_share else "")
         self._advice = advice
         self._batch = Batch.empty(rows)
-        self._known = _Known(rows, columns)
+        #: What `Kernels.marginals` gives, of everything, while that is known.
+        self._known: NDArray[np.int64] | None = None
+        self._is_known = True
         self._ranges: list[tuple[int, int]] = []
         self._held = _Held()
         self._kept = kept if kept and kept.work else None
@@ -117,7 +120,10 @@ class RangeSums:
         """Take the spans of one chunk; `growth`: the whole is so many times what came so far."""
         spans = self._kernels.load_spans(spans)
         self._batch.add(spans, self._kernels)
-        self._known.add(self._kernels.marginals(spans))
+        more = self._kernels.marginals(spans)
+        self._is_known &= more is not None
+        if more is not None:
+            self._known = more if self._known is None else self._known + more
         if self._kept is None and self._batch.nbytes > self._most_waiting(_BATCH_SHARE):
             for index, (block, _) in enumerate(self._summed(growth)):
                 self._held.keep(index, block)
@@ -139,16 +145,17 @@ class RangeSums:
             pieces = ((block, _there(sums)) for block, sums in self._summed(1.0, last=True))
             return table_in_files(folder, pieces, self._columns, self._is_triangle)
         marginals, joined = Marginals(self._columns), JoinedRows(self._rows, self._most())
-        known = self._known.sums() if not self._runs else None
+        known = self._known if self._is_known and not self._runs else None
         if known is not None:
-            marginals.add(known)
+            marginals.add(PieceSums(known[0], known[1], checked_total(known[0])))
         for index, (block, sums) in enumerate(self._summed(1.0, last=known is None)):
             if sums is not None:
                 marginals.add(sums)
             self._held.drop(index)
             joined.append(block)
             self._check_room(joined.nbytes, index)
-        return marginals.table(joined.csr(self._columns), self._is_triangle)
+        diagonal = known[2] if known is not None else None
+        return marginals.table(joined.csr(self._columns), self._is_triangle, diagonal)
 
     def _most_waiting(self, share: float) -> float:
         return self._kernels.spans_memory(self._memory * share)
@@ -256,27 +263,6 @@ class _Held:
 
     def blocks(self, index: int) -> list[Block]:
         return [self._blocks[index]] if index in self._blocks else []
-
-
-class _Known:
-    """The marginals of what was added, while they are known without it being summed."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self._sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None = (
-            np.zeros(rows, np.int64),
-            np.zeros(columns, np.int64),
-        )
-
-    def add(self, sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None) -> None:
-        if sums is None or self._sums is None:
-            self._sums = None
-        else:
-            self._sums = self._sums[0] + sums[0], self._sums[1] + sums[1]
-
-    def sums(self) -> PieceSums | None:
-        if self._sums is None:
-            return None
-        return PieceSums(*self._sums, checked_total(self._sums[0]))
 
 
 def _there(sums: PieceSums | None) -> PieceSums:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device import is_device_array
-from ..kernels.contract import Kernels, Sets, Spans
+from ..kernels.contract import Kernels, Sets, Spans, Summand
 from ..pool import WorkerPool
 from ..relations import Prefix, SameSequence
 from ..table import Table
@@ -44,7 +44,7 @@ def count_sets(
     everything = [sums, *(focus.sums if focus else [])]
     tally = kept.tally(size)
 
-    def work(owned: Slice) -> tuple[Scanned, Spans, list[Spans]]:
+    def work(owned: Slice) -> tuple[Scanned, Summand, list[Spans]]:
         look_ahead = job.relation.length if isinstance(job.relation, Prefix) else None
         scanned = scan_chunk(owned, job.boundaries, job.kernels, size, look_ahead)
         spans = _spans(job, scanned, pool.cancel)
@@ -89,7 +89,7 @@ def _most_third_order(job: Job) -> int | None:
     return len(job.focus) * job.source.total * job.relation.length
 
 
-def _spans(job: Job, scanned: Scanned, cancel: NDArray[np.uint8]) -> Spans:
+def _spans(job: Job, scanned: Scanned, cancel: NDArray[np.uint8]) -> Summand:
     if isinstance(job.relation, Prefix):
         spans = job.kernels.prefix_spans(scanned.chunk, job.relation.length, cancel)
         if is_device_array(spans.ids):

@@ -211,8 +211,9 @@ class Kernels(Protocol):
         """All parts of one sum in the form in which `span_sums` reads them. `each` calls a function
         for each of some items."""
 
-    def marginals(self, summand: Summand) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """The sums of its rows and of its columns, where they are known without it being summed."""
+    def marginals(self, summand: Summand) -> NDArray[np.int64] | None:
+        """int64 [3, V]: the sums of its rows and of its columns, and its diagonal, where they are
+        known without it being summed."""
 
     def additions(self, spans: Summand) -> NDArray[np.int64]:
         """How many ids the spans of each row hold, its pairs of heads included; int64 [rows]."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Each, Rows, RunningPairs, SetPairs, Spans, Summand, Tokens
+from .contract import Each, Rows, RunningPairs, SetPairs, Summand, Tokens
 
 __all__ = [
     "additions",
@@ -74,8 +74,10 @@ def prepared(parts: list[Any], each: Each) -> list[Any]:
     return parts
 
 
-def marginals(summand: Summand) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    return (summand.row_sums, summand.column_sums) if isinstance(summand, SetPairs) else None
+def marginals(summand: Summand) -> NDArray[np.int64] | None:
+    if not isinstance(summand, SetPairs):
+        return None
+    return np.stack([summand.row_sums, summand.column_sums, summand.frequency])
 
 
 def additions(spans: Summand) -> NDArray[np.int64]:

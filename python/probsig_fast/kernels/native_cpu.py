@@ -102,13 +102,13 @@ def set_spans(sets: Sets, vocab_size: int) -> SetPairs:
     return native_sets.set_pairs(sets, vocab_size)
 
 
-def waiting_bytes(summand: Summand) -> int:
+def waiting_bytes(summand: Summand) -> int:  # type: ignore[no-redef]
     if isinstance(summand, SetPairs):
         return native_sets.index_bytes(summand)
     return host.waiting_bytes(summand)
 
 
-def prepared(parts: list[Any], each: Each) -> list[Any]:
+def prepared(parts: list[Any], each: Each) -> list[Any]:  # type: ignore[no-redef]
     if parts and isinstance(parts[0], SetPairs):
         return native_sets.indexed(parts, each)
     return parts

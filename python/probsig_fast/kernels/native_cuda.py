@@ -17,6 +17,7 @@ from ..device import is_device_array
 from .contract import (
     Block,
     Chunk,
+    Each,
     Kernels,
     Room,
     Rows,
@@ -27,7 +28,7 @@ from .contract import (
     Tokens,
     row_range,
 )
-from .host import add_heads
+from .host import add_heads, waiting_bytes
 
 #: What this file calls and the module lacks: an old build beside newer Python files.
 MISSING = [
@@ -118,6 +119,15 @@ class CudaKernels:
     def release(self) -> None:
         _cuda.release_memory(self.device)
         self._host.release()
+
+    def waiting_bytes(self, spans: Spans) -> int:
+        return waiting_bytes(spans)
+
+    def prepared(self, parts: list[Any], each: Each) -> list[Any]:
+        return parts
+
+    def marginals(self, spans: Spans) -> None:
+        return None
 
     def additions(self, spans: Spans) -> NDArray[np.int64]:
         there = self.load_spans(spans)

@@ -12,12 +12,12 @@ from .. import _cpu
 from .contract import Block, Room, SetPairs, Sets, Tokens
 
 #: A head stands in at least one of so many sets: to add 512 of them takes as long as to add two or
-#: three tails one by one (EPYC of family 25 model 17).
-_SHARE = int(__import__("os").environ.get("SHARE","256"))
+#: three tails one by one (EPYC of family 25 model 17; from 128 to 256 makes little difference).
+_SHARE = 192
 #: Fewer sets or heads are not worth it.
 _LEAST_SETS, _LEAST_HEADS = 512, 64
 #: Tokens in fewer sets sum their ids one by one: their few lines lie far apart.
-_LINED = int(__import__("os").environ.get("LINED","32"))
+_LINED = 32
 #: Heads at most, for each token of a set: so that their bits take no more than the sets' index.
 _HEADS_PER_TOKEN = 64
 #: Sets that are summed together: their counts are int32.
@@ -100,7 +100,7 @@ def _heads(parts: list[SetPairs], frequency: NDArray[np.int64]) -> Tokens:
         heads = np.sort(np.argsort(-frequency, kind="stable")[:most])
     if n_sets < _LEAST_SETS or heads.size < _LEAST_HEADS:
         heads = heads[:0]
-    return heads.astype(parts[0].ids.dtype)
+    return heads.astype(parts[0].ids.dtype)  # type: ignore[return-value]
 
 
 def _groups(parts: list[SetPairs]) -> Iterator[list[SetPairs]]:
