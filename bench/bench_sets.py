@@ -1,4 +1,4 @@
-"""Sets of tokens: `SameSequence` beside SciPy's A'A, and `Prefix(64)`; verified before timing.
+"""Sets of tokens: `SameSequence` beside SciPy's A'A, and `Prefix`; verified before timing.
 
 PROBSIG_BENCH_TOKENS=corpus.u16.bin python -m pytest bench/bench_sets.py
 """
@@ -17,6 +17,7 @@ BACKEND_NAMES = tuple(b.name for b in BACKENDS if b.automatic and not b.missing(
 #: As the Pile's rows for the Pythia models.
 ROW = 2048
 SETS = (*BACKEND_NAMES, *(f"{name}, 1 thread" for name in BACKEND_NAMES))
+LENGTHS = (64, 1024)
 #: What is counted at most: 41 M tokens hold 110 M distinct pairs already.
 MOST = 41_000_000
 
@@ -44,15 +45,18 @@ def sets_verified(corpus: corpora.Corpus, incidence) -> None:
 
 
 @pytest.fixture(scope="session")
-def prefixes_verified(corpus: corpora.Corpus) -> int:
+def prefixes_verified(corpus: corpora.Corpus) -> dict[int, int]:
     """The backends agree with the definition on the first tokens, and with each other on all; how
-    many incidences there are of a token and a label."""
+    many incidences there are of a token and a label, by length."""
     part = corpora.Corpus(corpus.name, corpus.tokens[:300_000], corpus.vocab_size, corpus.eos)
-    reference = _prefixes(part, "reference")
-    assert all(_prefixes(part, backend) == reference for backend in BACKEND_NAMES)
-    whole = _prefixes(corpus, BACKEND_NAMES[0])
-    assert all(_prefixes(corpus, backend) == whole for backend in BACKEND_NAMES[1:])
-    return whole.total
+    incidences = {}
+    for length in LENGTHS:
+        reference = _prefixes(part, length, "reference")
+        assert all(_prefixes(part, length, backend) == reference for backend in BACKEND_NAMES)
+        whole = _prefixes(corpus, length, BACKEND_NAMES[0])
+        assert all(_prefixes(corpus, length, backend) == whole for backend in BACKEND_NAMES[1:])
+        incidences[length] = whole.total
+    return incidences
 
 
 @pytest.mark.parametrize("contender", ["scipy A'A", *SETS])
@@ -72,19 +76,20 @@ def test_same_sequence(timed, corpus, incidence, sets_verified, contender, numbe
 
 @pytest.mark.parametrize("contender", SETS)
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_prefix_64(timed, corpus, prefixes_verified, contender, number):
+@pytest.mark.parametrize("length", LENGTHS)
+def test_prefix(timed, corpus, prefixes_verified, length, number, contender):
     name, _, one = contender.partition(", ")
     timed(
-        f"prefix of 64, {corpus.tokens.size:,} tokens of {corpus.name}",
+        f"prefix of {length:,}, {corpus.tokens.size:,} tokens of {corpus.name}",
         contender,
         "incidences",
-        prefixes_verified,
-        lambda: _prefixes(corpus, name, 1 if one else None),
+        prefixes_verified[length],
+        lambda: _prefixes(corpus, length, name, 1 if one else None),
     )
 
 
-@pytest.mark.parametrize("memory", ["1GB", "4GB"])
-@pytest.mark.parametrize("relation", ["SameSequence()", "Prefix(64)"])
+@pytest.mark.parametrize("memory", ["256MB", "1GB", "4GB"])
+@pytest.mark.parametrize("relation", ["SameSequence()", "Prefix(64)", "Prefix(1024)"])
 @pytest.mark.parametrize("backend", BACKEND_NAMES)
 def test_peak_memory(corpus, note, relation, backend, memory, tmp_path):
     """Resident memory beyond the tokens, in a process of its own, with row ranges in files where
@@ -107,10 +112,12 @@ def _sets(corpus: corpora.Corpus, backend: str, threads: int | None = None) -> p
     )
 
 
-def _prefixes(corpus: corpora.Corpus, backend: str, threads: int | None = None) -> ps.Counts:
+def _prefixes(
+    corpus: corpora.Corpus, length: int, backend: str, threads: int | None = None
+) -> ps.Counts:
     return ps.count(
         corpus.tokens,
-        ps.Prefix(64),
+        ps.Prefix(length),
         vocab_size=corpus.vocab_size,
         eos=corpus.eos,
         backend=backend,

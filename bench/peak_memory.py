@@ -17,6 +17,7 @@ RELATIONS = {
     "Next()": (ps.Next(), {}),
     "Window(10)": (ps.Window(10), {}),
     "Prefix(64)": (ps.Prefix(64), {}),
+    "Prefix(1024)": (ps.Prefix(1024), {}),
     "SameSequence()": (ps.SameSequence(), {"sequence_length": 2048}),
 }
 
