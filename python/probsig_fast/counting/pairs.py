@@ -19,14 +19,14 @@ class Task(NamedTuple):
     """A row range of a chunk."""
 
     scanned: Scanned
-    index: int
-    ranges: int
+    row_range: int
+    of: int
 
     @property
     def core(self) -> int:
         """Its share of the chunk's tokens, for whoever looks at the progress."""
         core = self.scanned.chunk.core
-        return core * (self.index + 1) // self.ranges - core * self.index // self.ranges
+        return core * (self.row_range + 1) // self.of - core * self.row_range // self.of
 
 
 def count_pairs(
@@ -64,13 +64,13 @@ def count_pairs(
             del scanned
 
     def work_on_range(task: Task) -> tuple[Task, Block]:
-        return task, sums.count_range(task.scanned, task.index)
+        return task, sums.count_range(task.scanned, task.row_range)
 
     def count_by_ranges(chunks: Iterator[Slice]) -> None:
         for task, block in pool.map(work_on_range, tasks(chunks)):
-            if task.index == 0:
+            if task.row_range == 0:
                 tally.add(task.scanned)
-            sums.add_range(task.index, block)
+            sums.add_range(task.row_range, block)
             advance(task.core)
             del task, block
 

@@ -13,13 +13,11 @@ from .contract import Each, Rows, RunningPairs, SetPairs, Summand, Tokens
 __all__ = [
     "additions",
     "chunk_tokens",
-    "keep_memory",
     "load",
     "load_rows",
     "load_spans",
     "marginals",
     "prepared",
-    "release",
     "running_pairs",
     "spans_memory",
     "waiting_bytes",

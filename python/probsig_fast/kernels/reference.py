@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from .contract import Block, Chunk, Room, Rows, Scan, Sets, Spans, Tokens
 from .host import *  # noqa: F403 - the contract's functions about places
+from .host import keep_memory as keep_memory
+from .host import release as release
 
 
 def scan(tokens: Tokens, core: int, vocab_size: int, cutting: Tokens) -> Scan:

@@ -1,6 +1,7 @@
 """Kernels compiled by Numba on their first use. The functions are those of `contract.Kernels`."""
 
 from ..host import *  # noqa: F403 - the contract's functions about places
+from ..host import keep_memory, release
 from .gram import gram_row_squares, gram_squares
 from .merge import column_sums, merge
 from .pairs import next_pairs
@@ -17,10 +18,12 @@ __all__ = [
     "gram_row_squares",
     "gram_squares",
     "group_spans",
+    "keep_memory",
     "merge",
     "next_pairs",
     "prefix_spans",
     "product_squares",
+    "release",
     "scan",
     "sequence_sets",
     "set_spans",
