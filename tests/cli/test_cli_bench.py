@@ -120,7 +120,7 @@ def test_quick_and_examples_are_understood(docs: Path) -> None:
             continue  # its program is not there
         for name in ("docs.u16.bin", "code.u32.bin"):
             Path(name).touch()
-        settings = bench._settings(build_parser().parse_args(each, namespace=_typed(each)))
+        settings = bench._settings(build_parser("bench").parse_args(each, namespace=_typed(each)))
         assert settings.command == shlex.join(["probsig", *each])
         names = [task.name for task in settings.tasks]
         assert len(settings.corpora) == max(sum(one.endswith(".bin") for one in each), 1) or (
