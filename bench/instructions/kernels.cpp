@@ -14,6 +14,7 @@
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"
 #include "cpu/scan.hpp"
+#include "cpu/sets.hpp"
 #include "cpu/spans.hpp"
 
 #if defined(__clang__)
@@ -74,7 +75,8 @@ std::int64_t run_next_pairs(std::int64_t vocab_size) {
 std::int64_t run_window_pairs(std::int64_t vocab_size) {
   const Tokens chunk = corpus(300'000, vocab_size);
   const std::vector<std::int64_t> weights(10, 1);
-  measured([&] { window_pairs(chunk.view(), span(weights), kFlag); });
+  const IdRange rows{0, static_cast<std::uint32_t>(vocab_size)};
+  measured([&] { window_pairs(chunk.view(), span(weights), rows, kFlag); });
   return chunk.core;
 }
 
@@ -82,7 +84,7 @@ std::int64_t run_prefix(std::int64_t vocab_size) {
   const Tokens chunk = corpus(100'000, vocab_size);
   measured([&] {
     GroupedSpans spans = prefix_spans(chunk.view(), 256, kFlag);
-    sum({span(chunk.tokens), {}, span_of(spans.indptr), span_of(spans.bounds), {}, {}}, vocab_size);
+    sum({span(chunk.tokens), {}, span_of(spans.indptr), span_of(spans.bounds), {}}, vocab_size);
   });
   return chunk.core;
 }
@@ -92,10 +94,24 @@ std::int64_t run_sets(std::int64_t vocab_size) {
   measured([&] {
     auto sets = sequence_sets(span(chunk.tokens), span(chunk.starts), span(chunk.ends), vocab_size,
                               false, kFlag);
-    auto made = set_spans<Token>(span_of(sets.indptr), span_of(sets.ids), vocab_size);
-    sum({span_of(made.ids), {}, span_of(made.spans.indptr), span_of(made.spans.bounds), {},
-         {span_of(made.head_ids), span_of(made.head_bits)}},
-        vocab_size);
+    SetTotals totals = set_totals<Token>(span_of(sets.indptr), span_of(sets.ids), vocab_size);
+    std::vector<Token> heads;
+    std::vector<std::uint8_t> lined;
+    for (std::int64_t id = 0; id < vocab_size; ++id) {
+      // About as many as in a count: tokens in one of 24 sets.
+      const bool is_head = totals.frequency.data()[id] * 24 >= chunk.view().run_starts.size;
+      lined.push_back(is_head);
+      if (is_head) heads.push_back(static_cast<Token>(id));
+    }
+    SetIndex<Token> index =
+        set_index<Token>(span_of(sets.indptr), span_of(sets.ids), span_of(totals.frequency),
+                         span(heads), span(lined));
+    NarrowBlockBuilder block(vocab_size);
+    set_sums<Token>({{span_of(sets.indptr), span_of(sets.ids), span_of(index.indptr),
+                      span_of(index.members), span_of(index.tails), span_of(index.tail_ends),
+                      span_of(index.lines)}},
+                    span(heads), span(lined), span_of(totals.row_sums), 0, vocab_size, kFlag,
+                    block);
   });
   return chunk.core;
 }

@@ -98,7 +98,8 @@ void try_cancel(Draw& draw, int threads, std::int64_t most) {
       return;
     }
     next_pairs(chunk.view(), flag);
-    window_pairs(chunk.view(), span(weights), {0, static_cast<std::uint32_t>(chunk.vocab_size())}, flag);
+    const auto size = static_cast<std::uint32_t>(chunk.vocab_size());
+    window_pairs(chunk.view(), span(weights), {0, size}, flag);
     prefix_spans(chunk.view(), 9, flag);
     sequence_sets(span(chunk.tokens), span(chunk.starts), span(chunk.ends), chunk.vocab_size(),
                   true, flag);
