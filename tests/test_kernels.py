@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_support import DTYPES, RUNNING, check_block, chunks, dtypes
+from kernel_support import DTYPES, RUNNING, check_block, chunks, count_type, dtypes
 
 from probsig_fast.kernels import reference, registry
 from probsig_fast.kernels.contract import Block, Chunk, Kernels, Scan, row_range
@@ -120,8 +120,9 @@ def test_row_ranges_of_window_pairs(
     got = kernels.window_pairs(chunk, np.array(weights, np.int64), begin, end, RUNNING)
     expected = row_range(window_pairs(reference, chunk, weights), begin, end)
     for name in ("indptr", "indices", "data"):
-        assert getattr(got, name).dtype == getattr(expected, name).dtype
         assert np.array_equal(getattr(got, name), getattr(expected, name))
+    assert (got.indptr.dtype, got.indices.dtype) == (np.int64, np.int32)
+    assert got.data.dtype == count_type(got)
 
 
 def window_pairs(kernels: Kernels, chunk: Chunk, weights: list[int]) -> Block:

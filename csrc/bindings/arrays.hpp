@@ -81,7 +81,8 @@ inline void check_rows(Span<std::int64_t> indptr, std::int64_t indices, std::int
   }
 }
 
-inline py::tuple to_tuple(BlockBuilder&& block) {
+template <class Value>
+py::tuple to_tuple(BlockOf<Value>&& block) {
   return py::make_tuple(to_numpy(std::move(block.indptr)), to_numpy(std::move(block.indices)),
                         to_numpy(std::move(block.data)));
 }

@@ -69,7 +69,7 @@ py::tuple bind_window_pairs(const py::array& tokens, std::int64_t core,
     py::gil_scoped_release release;
     return window_pairs(chunk, each, rows, flag);
   }();
-  return to_tuple(std::move(block));
+  return std::visit([](auto& counts) { return to_tuple(std::move(counts)); }, block);
 }
 
 template <class Token>

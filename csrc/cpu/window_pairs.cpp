@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "buckets.hpp"
 #include "core/prefetch.hpp"
 #include "core/row_accumulator.hpp"
+#include "core/take_row.hpp"
 #include "pairs.hpp"
 
 namespace probsig {
@@ -37,6 +40,11 @@ std::vector<Step> steps_of(Span<std::int64_t> weights) {
     if (weights[i] != 0) steps.push_back({i + 1, weights[i]});
   }
   return steps;
+}
+
+std::int64_t total_of(Span<std::int64_t> weights) {
+  const std::int64_t* const end = weights.data + weights.size;
+  return std::max<std::int64_t>(std::accumulate(weights.data, end, std::int64_t{0}), 1);
 }
 
 // The occurrences of some ids in a chunk, bucket by bucket; a bucket's number is its id less the
@@ -117,58 +125,75 @@ class Occurrences {
   std::vector<Outer> outer_;
 };
 
-template <class Token, class Count>
+// Rows whose sums fit are summed in half as many bits: more of them stay in near caches.
+template <class Token, class Value>
 class WindowCounter {
+  using Narrow = std::conditional_t<sizeof(Value) == 4, std::uint16_t, std::uint32_t>;
+  using Wide = std::conditional_t<sizeof(Value) == 4, std::uint32_t, std::uint64_t>;
+
  public:
   WindowCounter(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
                 CancelFlag cancel)
       : chunk_(chunk),
         rows_(rows),
         steps_(steps_of(weights)),
+        total_(total_of(weights)),
         uniform_(std::all_of(weights.data, weights.data + weights.size,
                              [](std::int64_t weight) { return weight == 1; })),
         reach_(steps_.empty() ? 0 : steps_.back().distance),
         cancel_(cancel),
-        row_(chunk.histogram.size) {}
+        dense_from_(dense_from(chunk.histogram.size)),
+        narrow_(chunk.histogram.size),
+        wide_(chunk.histogram.size),
+        block_(std::int64_t{rows.end} - rows.begin) {}
 
-  BlockBuilder run() {
+  BlockOf<Value> run() && {
     Occurrences<Token> occurrences(chunk_, rows_, reach_);
     const Span<std::int64_t> rows{chunk_.histogram.data + rows_.begin,
                                   std::int64_t{rows_.end} - rows_.begin};
-    BlockBuilder block(rows.size);
     const auto steps = static_cast<std::int64_t>(steps_.size());
-    if (steps > 0) block.reserve(most_entries(rows, chunk_.histogram.size, steps) + kTakeSlack);
+    if (steps > 0) block_.reserve(most_entries(rows, chunk_.histogram.size, steps) + kTakeSlack);
     for (std::int64_t row = 0; row < rows.size && !cancel_.set(); ++row) {
       const auto inner = occurrences.inner(static_cast<std::size_t>(row));
       const auto outer = occurrences.outer(static_cast<std::size_t>(row));
-      const std::int64_t additions = (inner.size + outer.size) * steps;
-      if (row_.prefers_dense(additions)) {
-        add_row(inner, outer, [this](std::uint32_t y, Count w) { row_.add_dense(y, w); });
-        row_.emit_dense(block, additions);
+      if (inner.size + outer.size <= std::numeric_limits<Narrow>::max() / total_) {
+        count_row<Narrow>(narrow_, inner, outer);
       } else {
-        add_row(inner, outer, [this](std::uint32_t y, Count w) { row_.add(y, w); });
-        row_.emit(block);
+        count_row<Wide>(wide_, inner, outer);
       }
-      block.end_row();
+      block_.end_row();
     }
-    return block;
+    return std::move(block_);
   }
 
  private:
-  template <class Add>
+  template <class Count>
+  void count_row(RowAccumulator<Count>& sums, Span<std::uint32_t> inner, Span<Outer> outer) {
+    const std::int64_t additions =
+        (inner.size + outer.size) * static_cast<std::int64_t>(steps_.size());
+    if (additions > dense_from_) {
+      add_row<Count>(inner, outer, [&](std::uint32_t y, Count w) { sums.add_dense(y, w); });
+      sums.emit_dense(block_, additions);
+    } else {
+      add_row<Count>(inner, outer, [&](std::uint32_t y, Count w) { sums.add(y, w); });
+      sums.emit(block_);
+    }
+  }
+
+  template <class Count, class Add>
   void add_row(Span<std::uint32_t> inner, Span<Outer> outer, Add add) {
     for (std::int64_t k = 0; k < inner.size; ++k) {
       if (k + kAhead < inner.size) prefetch_window(inner[k + kAhead]);
       if ((k & 0xFFFF) == 0xFFFF && cancel_.set()) return;
-      add_inner(inner[k], add);
+      add_inner<Count>(inner[k], add);
     }
     for (std::int64_t k = 0; k < outer.size; ++k) {
       if ((k & 0xFFFF) == 0xFFFF && cancel_.set()) return;
-      add_outer(outer[k], add);
+      add_outer<Count>(outer[k], add);
     }
   }
 
-  template <class Add>
+  template <class Count, class Add>
   void add_inner(std::uint32_t position, Add add) {
     const Token* token = chunk_.tokens.data + position;
     if (uniform_) {
@@ -179,7 +204,7 @@ class WindowCounter {
     }
   }
 
-  template <class Add>
+  template <class Count, class Add>
   void add_outer(Outer occurrence, Add add) {
     const Token* token = chunk_.tokens.data + occurrence.position;
     const std::int64_t room = std::int64_t{occurrence.run_end} - 1 - occurrence.position;
@@ -199,31 +224,34 @@ class WindowCounter {
   const Chunk<Token>& chunk_;
   IdRange rows_;
   std::vector<Step> steps_;
+  std::int64_t total_;  // of all weights, at least 1
   bool uniform_;
   std::int64_t reach_;
   CancelFlag cancel_;
-  RowAccumulator<Count> row_;
+  std::int64_t dense_from_;
+  RowAccumulator<Narrow> narrow_;
+  RowAccumulator<Wide> wide_;
+  BlockOf<Value> block_;
 };
 
 }  // namespace
 
 template <class Token>
-BlockBuilder window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
-                          CancelFlag cancel) {
-  const auto total = std::accumulate(weights.data, weights.data + weights.size, std::int64_t{0});
+WindowBlock window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
+                         CancelFlag cancel) {
   std::int64_t most = 1;  // occurrences of a row's id
   for (std::uint32_t id = rows.begin; id < rows.end; ++id) {
     most = std::max(most, chunk.histogram[id]);
   }
-  if (total <= std::numeric_limits<std::uint32_t>::max() / most) {
-    return WindowCounter<Token, std::uint32_t>(chunk, weights, rows, cancel).run();
+  if (total_of(weights) <= std::numeric_limits<std::int32_t>::max() / most) {
+    return WindowCounter<Token, std::int32_t>(chunk, weights, rows, cancel).run();
   }
-  return WindowCounter<Token, std::uint64_t>(chunk, weights, rows, cancel).run();
+  return WindowCounter<Token, std::int64_t>(chunk, weights, rows, cancel).run();
 }
 
-template BlockBuilder window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, IdRange,
-                                   CancelFlag);
-template BlockBuilder window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, IdRange,
-                                   CancelFlag);
+template WindowBlock window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, IdRange,
+                                  CancelFlag);
+template WindowBlock window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, IdRange,
+                                  CancelFlag);
 
 }  // namespace probsig

@@ -85,7 +85,7 @@ class Accumulator:
         if not sums:
             yield empty_block(self._columns)
         while sums:
-            yield sums.pop()
+            yield _wide(sums.pop())
 
     def _merge(self) -> None:
         unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]
@@ -96,6 +96,11 @@ class Accumulator:
 
     def _merge_range(self, index: int) -> None:
         self._ranges[index] = [merged(self._ranges[index], self._columns, self._kernels)]
+
+
+def _wide(block: Block) -> Block:
+    """What was never merged may have counts of 32 bits."""
+    return Block(block.indptr, block.indices, block.data.astype(np.int64, copy=False))
 
 
 def empty_block(rows: int) -> Block:
@@ -155,7 +160,7 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
 def _stack(parts: list[Block], pool: WorkerPool) -> Block:
     """Row ranges one below the other; empties the list, to free each part once it is copied."""
     if len(parts) == 1:
-        return parts[0]
+        return _wide(parts[0])
     offsets = np.cumsum([0, *(part.data.size for part in parts)])
     rows = np.cumsum([0, *(part.indptr.size - 1 for part in parts)])
     indptr = np.empty(rows[-1] + 1, np.int64)

@@ -80,8 +80,9 @@ void try_pairs(Draw& draw, int threads, std::int64_t most) {
       check(cells_of(block) == next, "next_pairs");
     }
     const auto size = static_cast<std::uint32_t>(chunk.vocab_size());
-    BlockBuilder block = window_pairs(chunk.view(), span(weights), {0, size}, flag);
-    check(cells_of(block) == window, "window_pairs");
+    WindowBlock block = window_pairs(chunk.view(), span(weights), {0, size}, flag);
+    check(std::visit([](auto& counts) { return cells_of(counts); }, block) == window,
+          "window_pairs");
   });
 }
 

@@ -41,7 +41,7 @@ class Block:
     Attributes:
         indptr: int64 [rows + 1].
         indices: int32 [nnz], column ids.
-        data: [nnz], above 0: int64, or int32 where `span_sums` knows that all fit.
+        data: [nnz], above 0: int64, or int32 where a kernel knows that all fit.
     """
 
     indptr: NDArray[np.int64]
