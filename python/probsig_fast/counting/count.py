@@ -69,8 +69,8 @@ def count(
         backend: `"native_cuda"`, `"native_cpu"`, `"numba_cpu"` or `"reference"`; None takes
             "native_cuda" for a CUDA tensor, else PROBSIG_BACKEND or the best for host memory.
         threads: None takes the processors that this process may use.
-        chunk_tokens: tokens that a worker takes at a time; bounds work memory. The counts do not
-            depend on it.
+        chunk_tokens: tokens that a worker takes at a time, or, for `Window`, all workers together;
+            bounds work memory. The counts do not depend on it.
         memory: bytes (or a text as `"4GB"`) that the count may take beside the tokens that are
             mapped; None takes three quarters of what is free.
         work_dir: a new or empty folder, in which the count works where memory fills up, and in
@@ -104,7 +104,8 @@ def count(
         EosNeverOccursWarning: no token is `eos`.
 
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
-    `threads x chunk_tokens x 4` bytes and, without a `work_dir`, about twice the result. For
+    `threads x chunk_tokens x 4` bytes, for `Window` an eighth of that beside a chunk's own result,
+    and, without a `work_dir`, about twice the result. For
     `Prefix`, O(tokens x length) at most: one addition for each label and each different token
     before it. For `SameSequence`, O(sum of the squares of the sizes of the sequences' sets) / 2;
     its chunks reach to the end of their last sequence.
