@@ -160,6 +160,16 @@ def test_the_import_alone_is_light() -> None:
     assert not loaded & (HEAVY | SLOW)
 
 
+def test_public_names_are_all_there() -> None:
+    assert set(probsig_fast.__all__) <= set(dir(probsig_fast))
+    names: dict[str, object] = {}
+    exec("from probsig_fast import *", names)
+    assert set(probsig_fast.__all__) <= set(names)
+    assert not hasattr(probsig_fast, "guess")
+    # As the version is: it is looked up when it is asked for.
+    assert not loaded_after("import probsig_fast") & {"importlib.metadata", "email"}
+
+
 def command_loaded(*arguments: str) -> set[str]:
     return loaded_after("from probsig_fast.cli import main", f"assert main({list(arguments)}) == 0")
 

@@ -65,8 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser of all commands, of which only the chosen one knows its arguments."""
-    from ..version import __version__
-
     parser = argparse.ArgumentParser(
         prog="probsig",
         description="Count which tokens go together, exactly and fast; see what the counts say.",
@@ -74,7 +72,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"probsig {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         # An abbreviated option would break in a script once a longer name joins it.
@@ -82,6 +80,16 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         if name == chosen:
             _complete(added, import_module(f".{name.replace('-', '_')}", __package__))
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from ..version import __version__
+
+        print(f"probsig {__version__}")
+        parser.exit()
 
 
 def _complete(parser: argparse.ArgumentParser, command: Any) -> None:
