@@ -50,7 +50,9 @@ def _outcome(use: Use, kernels: Kernels) -> Arrays:
 
 
 def _arrays(block: Block) -> Arrays:
-    return block.indptr, block.indices, block.data
+    # Kernels may give counts of 32 bits where all fit.
+    narrow = block.data.dtype == np.int32
+    return block.indptr, block.indices, block.data.astype(np.int64) if narrow else block.data
 
 
 def _chunk(draw: Draw, most: int) -> Chunk:
