@@ -79,10 +79,13 @@ void try_pairs(Draw& draw, int threads, std::int64_t most) {
       BlockBuilder block = next_pairs(chunk.view(), flag);
       check(cells_of(block) == next, "next_pairs");
     }
-    const auto size = static_cast<std::uint32_t>(chunk.vocab_size());
-    WindowBlock block = window_pairs(chunk.view(), span(weights), {0, size}, flag);
-    check(std::visit([](auto& counts) { return cells_of(counts); }, block) == window,
-          "window_pairs");
+    // Each thread counts its rows of what all share.
+    const std::int64_t begin = chunk.vocab_size() * thread / threads;
+    const std::int64_t end = chunk.vocab_size() * (thread + 1) / threads;
+    const IdRange rows{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)};
+    WindowBlock block = window_pairs(chunk.view(), span(weights), rows, flag);
+    const auto cells = [&](auto& counts) { return cells_of(counts, begin); };
+    check(std::visit(cells, block) == rows_of(window, begin, end), "window_pairs");
   });
 }
 
