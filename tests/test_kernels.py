@@ -125,6 +125,17 @@ def test_row_ranges_of_window_pairs(
     assert got.data.dtype == count_type(got)
 
 
+@pytest.mark.parametrize("rows", [(-1, 2), (2, 1), (0, 4)])
+def test_native_rows_outside_the_vocabulary(rows: tuple[int, int]) -> None:
+    native = next(each for each in registry.BACKENDS if each.name == "native_cpu")
+    if native.missing():
+        pytest.skip(f"needs native_cpu: {native.missing()}")
+    none = np.empty(0, np.int64)
+    chunk = Chunk(np.empty(0, np.uint16), 0, none, none, np.zeros(3, np.int64))
+    with pytest.raises(ValueError, match="row_begin, row_end: expected within the vocabulary"):
+        native.load().window_pairs(chunk, np.ones(1, np.int64), *rows, RUNNING)
+
+
 def window_pairs(kernels: Kernels, chunk: Chunk, weights: list[int]) -> Block:
     rows = chunk.histogram.size
     return kernels.window_pairs(chunk, np.array(weights, np.int64), 0, rows, RUNNING)

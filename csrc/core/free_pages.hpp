@@ -24,7 +24,8 @@ class FreePages {
   void keep(std::size_t most);
   // Whether a mapping of the caller's was taken: it is no longer his then.
   bool give(Mapping mapping);
-  // The mapping that comes nearest to so many bytes, of another size; none where none is near.
+  // The largest mapping of up to twice so many bytes, for the caller to bring to size; one of no data
+  // where there is none.
   Mapping take(std::size_t bytes);
 
  private:

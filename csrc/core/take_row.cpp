@@ -2,14 +2,7 @@
 
 #include <algorithm>
 
-#include "dispatch.hpp"
-
-#if defined(PROBSIG_X86_VECTORS)
-#include <immintrin.h>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own headers
-#endif
-#endif
+#include "x86_vectors.hpp"
 
 namespace probsig {
 namespace {
