@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_support import DTYPES, RUNNING, check_block, chunks, count_type, dtypes
+from numpy.typing import NDArray
 
 from probsig_fast.kernels import reference, registry
 from probsig_fast.kernels.contract import Block, Chunk, Kernels, Scan, row_range
@@ -274,37 +275,80 @@ def test_merge_of_a_count_below_one(kernels: Kernels, count: int) -> None:
             kernels.merge(blocks, 3)
 
 
-# Column sums
+# Sums of rows and columns
+
+
+def narrowed(block: Block) -> Block:
+    return Block(block.indptr, block.indices, block.data.astype(np.int32))
 
 
 @given(table=cells)
-def test_column_sums(kernels: Kernels, table: dict[tuple[int, int], int]) -> None:
+def test_block_sums(kernels: Kernels, table: dict[tuple[int, int], int]) -> None:
     block = block_of(table, 5)
-    expected: Counter[int] = Counter()
-    for (_, column), count in table.items():
-        expected[column] += count
-    if sum(expected.values()) < 2**63:
-        for columns in (7, 100):
-            sums = kernels.column_sums(block.indices, block.data, columns)
-            assert sums.dtype == np.int64
-            assert sums.tolist() == [expected[column] for column in range(columns)]
+    rows: Counter[int] = Counter()
+    columns: Counter[int] = Counter()
+    for (row, column), count in table.items():
+        rows[row] += count
+        columns[column] += count
+    if sum(rows.values()) >= 2**63:
+        with pytest.raises(OverflowError):
+            kernels.block_sums(block, 7)
+        return
+    fits = max(table.values(), default=0) < 2**31
+    for each in (block, narrowed(block)) if fits else (block,):
+        for size in (7, 100):
+            row_sums, column_sums = kernels.block_sums(each, size)
+            assert row_sums.dtype == column_sums.dtype == np.int64
+            assert row_sums.tolist() == [rows[row] for row in range(5)]
+            assert column_sums.tolist() == [columns[column] for column in range(size)]
 
 
 @pytest.mark.parametrize("size", [1, 1_000, 200_003])
 @pytest.mark.parametrize("columns", [1, 50_000])
-def test_column_sums_of_many_entries(kernels: Kernels, size: int, columns: int) -> None:
+def test_block_sums_of_many_entries(kernels: Kernels, size: int, columns: int) -> None:
     rng = np.random.default_rng(size)
     indices = rng.integers(0, columns, size).astype(np.int32)
     data = rng.integers(1, 2**62 // size, size)  # most sums are past what float64 holds exactly
     expected = np.zeros(columns, np.int64)
     np.add.at(expected, indices, data)
-    assert (kernels.column_sums(indices, data, columns) == expected).all()
+    block = Block(np.array([0, size // 3, size // 3, size]), indices, data)
+    row_sums, column_sums = kernels.block_sums(block, columns)
+    assert (column_sums == expected).all()
+    assert row_sums.tolist() == [data[: size // 3].sum(), 0, data[size // 3 :].sum()]
+
+
+def ones(indices: NDArray[np.int32], dtype: type[np.integer] = np.int64) -> Block:
+    return Block(np.array([0, indices.size]), indices, np.ones(indices.size, dtype))
 
 
 @pytest.mark.parametrize("column", [3, 10**6, 2**31 - 1, -1, -(2**31)])
 @pytest.mark.parametrize("place", [0, 1, 999])
-def test_column_sums_of_an_index_outside(kernels: Kernels, column: int, place: int) -> None:
-    indices = np.zeros(1_000, np.int32)
-    indices[place] = column
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_block_sums_of_an_index_outside(
+    kernels: Kernels, column: int, place: int, dtype: type[np.integer]
+) -> None:
+    block = ones(np.zeros(1_000, np.int32), dtype)
+    block.indices[place] = column
     with pytest.raises(IndexError):
-        kernels.column_sums(indices, np.ones(1_000, np.int64), 3)
+        kernels.block_sums(block, 3)
+
+
+@pytest.mark.parametrize("count", [0, -1, -(2**31), -(2**63)])
+@pytest.mark.parametrize("place", [0, 7, 99])
+def test_block_sums_of_a_count_below_one(kernels: Kernels, count: int, place: int) -> None:
+    for dtype in (np.int32, np.int64):
+        if count >= np.iinfo(dtype).min:
+            block = ones(np.zeros(100, np.int32), dtype)
+            block.data[place] = count
+            with pytest.raises(ValueError, match="above 0"):
+                kernels.block_sums(block, 3)
+
+
+@pytest.mark.parametrize("rows", [[0, 3], [0, 1, 2, 3]], ids=["in-a-row", "of-all-rows"])
+def test_block_sums_past_63_bits(kernels: Kernels, rows: list[int]) -> None:
+    for data in ([2**62, 2**62, 1], [2**63 - 1, 2**63 - 1, 2]):  # the latter is 0 in 64 bits
+        block = Block(np.array(rows), np.arange(3, dtype=np.int32), np.array(data))
+        with pytest.raises(OverflowError):
+            kernels.block_sums(block, 3)
+    block = Block(np.array(rows), np.arange(3, dtype=np.int32), np.array([2**63 - 3, 1, 1]))
+    assert kernels.block_sums(block, 3)[1].tolist() == [2**63 - 3, 1, 1]

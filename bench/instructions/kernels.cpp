@@ -47,8 +47,8 @@ Span<T> span_of(PodVector<T>& values) {
   return {values.data(), values.size()};
 }
 
-BlockView view_of(BlockBuilder& block) {
-  return {span_of(block.indptr), span_of(block.indices), span_of(block.data), {}};
+BlockView view_of(NarrowBlockBuilder& block) {
+  return {span_of(block.indptr), span_of(block.indices), {}, span_of(block.data)};
 }
 
 // All rows of the sums of one part.
@@ -119,7 +119,7 @@ std::int64_t run_sets(std::int64_t vocab_size) {
 std::int64_t run_merge(std::int64_t vocab_size) {
   const std::int64_t parts = 8;
   const Tokens chunk = corpus(300'000, vocab_size);
-  std::vector<BlockBuilder> blocks;
+  std::vector<NarrowBlockBuilder> blocks;
   std::vector<BlockView> views;
   std::int64_t entries = 0;
   for (std::int64_t part = 0; part < parts; ++part) {
@@ -128,9 +128,9 @@ std::int64_t run_merge(std::int64_t vocab_size) {
     const std::int64_t begin = runs * part / parts, end = runs * (part + 1) / parts;
     piece.run_starts = {piece.run_starts.data + begin, end - begin};
     piece.run_ends = {piece.run_ends.data + begin, end - begin};
-    blocks.push_back(next_pairs(piece, kFlag));
+    blocks.push_back(std::get<NarrowBlockBuilder>(next_pairs(piece, kFlag)));
   }
-  for (BlockBuilder& block : blocks) {
+  for (NarrowBlockBuilder& block : blocks) {
     views.push_back(view_of(block));
     entries += block.data.size();
   }

@@ -14,6 +14,7 @@
 #include "core/free_pages.hpp"
 #include "cpu_arrays.hpp"
 #include "cpu/gram.hpp"
+#include "cpu/block_sums.hpp"
 #include "cpu/merge.hpp"
 #include "cpu/pairs.hpp"
 #include "cpu/product.hpp"
@@ -49,7 +50,7 @@ py::tuple bind_next_pairs(const py::array& tokens, std::int64_t core, const py::
     py::gil_scoped_release release;
     return next_pairs(chunk, flag);
   }();
-  return to_tuple(std::move(block));
+  return std::visit([](auto& counts) { return to_tuple(std::move(counts)); }, block);
 }
 
 template <class Token>
@@ -240,20 +241,19 @@ py::tuple bind_merge(const Arrays& arrays, std::int64_t columns) {
   return to_tuple(std::move(block));
 }
 
-py::array_t<std::int64_t> bind_column_sums(const py::array& indices, const py::array& data,
-                                           std::int64_t columns) {
-  const auto ids = as_span<std::int32_t>(indices, "indices");
-  const auto values = as_span<std::int64_t>(data, "data");
-  if (ids.size != values.size) throw py::value_error("indices, data: expected as many of both");
+py::tuple bind_block_sums(const py::array& indptr, const py::array& indices, const py::array& data,
+                         std::int64_t columns) {
+  const auto block = as_block(indptr, indices, data);
   if (columns < 1) throw py::value_error("columns: expected at least 1");
-  py::array_t<std::int64_t> result(columns);
-  std::int64_t* sums = result.mutable_data();
+  py::array_t<std::int64_t> row_sums(block.indptr.size - 1), column_sums(columns);
+  std::int64_t* const rows = row_sums.mutable_data();
+  std::int64_t* const sums = column_sums.mutable_data();
   {
     py::gil_scoped_release release;
     std::fill_n(sums, columns, 0);
-    column_sums(ids, values, columns, sums);
+    block_sums(block, columns, rows, sums);
   }
-  return result;
+  return py::make_tuple(row_sums, column_sums);
 }
 
 using Rows = std::tuple<py::array, py::array, py::array>;
@@ -358,7 +358,7 @@ PYBIND11_MODULE(_cpu, m) {
   m.def("span_sums_uint16", &bind_span_sums<std::uint16_t>);
   m.def("span_sums_uint32", &bind_span_sums<std::uint32_t>);
   m.def("merge", &bind_merge);
-  m.def("column_sums", &bind_column_sums);
+  m.def("block_sums", &bind_block_sums);
   m.def("gram_squares", &bind_gram_squares);
   m.def("gram_row_squares", &bind_gram_row_squares);
   m.def("product_squares", &bind_product_squares);

@@ -9,6 +9,7 @@
 #include "core/dispatch.hpp"
 #include "core/row_accumulator.hpp"
 #include "core/take_row.hpp"
+#include "damaged.hpp"
 
 namespace probsig {
 namespace {
@@ -18,15 +19,6 @@ namespace {
 constexpr std::int64_t kStretch = 32;
 
 constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
-
-[[noreturn]] void throw_outside(std::int64_t columns, std::int64_t index) {
-  throw std::out_of_range("counts: expected column ids from 0 to " + std::to_string(columns - 1) +
-                          ", got " + std::to_string(index) + ": damaged");
-}
-
-[[noreturn]] void throw_overflow() {
-  throw std::overflow_error("a sum of counts passed 2^63 - 1");
-}
 
 // One row of a block.
 template <class Data>
@@ -66,10 +58,7 @@ template <class Data>
   for (std::int64_t i = 0; i < row.size; ++i) {
     const std::int64_t index = row.indices[i];
     if (index < 0 || index >= columns) throw_outside(columns, index);
-    if (row.data[i] < 1) {
-      throw std::invalid_argument("counts: expected counts above 0, got " +
-                                  std::to_string(row.data[i]) + ": damaged");
-    }
+    if (row.data[i] < 1) throw_below_one(row.data[i]);
     if (i > 0 && index <= row.indices[i - 1]) {
       throw std::invalid_argument("counts: expected column ids that rise within a row, got " +
                                   std::to_string(index) + " after " +
@@ -288,15 +277,6 @@ class RowSums {
 };
 
 }  // namespace
-
-void column_sums(Span<std::int32_t> indices, Span<std::int64_t> data, std::int64_t columns,
-                 std::int64_t* sums) {
-  for (std::int64_t i = 0; i < indices.size; ++i) {
-    const std::int64_t index = indices[i];
-    if (index < 0 || index >= columns) throw_outside(columns, index);
-    sums[index] += data[i];
-  }
-}
 
 BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns) {
   const std::int64_t n_rows = blocks.front().indptr.size - 1;

@@ -14,9 +14,4 @@ namespace probsig {
 // row do not rise.
 BlockBuilder merge(const std::vector<BlockView>& blocks, std::int64_t columns);
 
-// sums[c] = the sum of data where indices is c; `sums` holds `columns` zeros.
-// Throws std::out_of_range as merge does.
-void column_sums(Span<std::int32_t> indices, Span<std::int64_t> data, std::int64_t columns,
-                 std::int64_t* sums);
-
 }  // namespace probsig

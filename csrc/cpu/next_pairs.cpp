@@ -7,6 +7,7 @@
 // pages is as fast on one thread, and a fifth slower on two, which share the L3.
 
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -96,8 +97,11 @@ std::vector<OpenGroup> partition(const Chunk<Token>& chunk, const Groups& groups
   return open;
 }
 
+// Pairs of 32 bits come with counts of as many.
 template <class Token, class Pair>
 class PairCounter {
+  using Block = BlockOf<std::make_signed_t<Pair>>;
+
  public:
   PairCounter(const Chunk<Token>& chunk, CancelFlag cancel)
       : chunk_(chunk),
@@ -106,7 +110,7 @@ class PairCounter {
         row_(chunk.histogram.size),
         block_(chunk.histogram.size) {}
 
-  BlockBuilder run() && {
+  Block run() && {
     block_.reserve(most_entries(chunk_.histogram, chunk_.histogram.size, 1) + kTakeSlack);
     WorkArray<Pair, struct NextPairs> pairs(groups_.begin.back());
     const std::vector<OpenGroup> open = partition(chunk_, groups_, pairs.data(), cancel_);
@@ -179,7 +183,8 @@ class PairCounter {
     for (std::int64_t i = 0; i < size;) {
       const std::int64_t first = i;
       while (i < size && sorted[i] == sorted[first]) ++i;
-      block_.push_back(static_cast<std::uint32_t>(sorted[first]), i - first);
+      block_.push_back(static_cast<std::uint32_t>(sorted[first]),
+                       static_cast<std::make_signed_t<Pair>>(i - first));
     }
   }
 
@@ -187,7 +192,7 @@ class PairCounter {
   CancelFlag cancel_;
   Groups groups_;
   RowAccumulator<std::uint32_t> row_;
-  BlockBuilder block_;
+  Block block_;
   std::vector<Token> buckets_;  // of the group at hand
   std::vector<std::uint32_t> ends_, backs_;  // of what fills each from below and from above
 };
@@ -195,14 +200,15 @@ class PairCounter {
 }  // namespace
 
 template <class Token>
-BlockBuilder next_pairs(const Chunk<Token>& chunk, CancelFlag cancel) {
-  if (chunk.histogram.size <= kNarrowVocab) {
+PairBlock next_pairs(const Chunk<Token>& chunk, CancelFlag cancel) {
+  const bool fits = chunk.core <= std::numeric_limits<std::int32_t>::max();
+  if (fits && chunk.histogram.size <= kNarrowVocab) {
     return PairCounter<Token, std::uint32_t>(chunk, cancel).run();
   }
   return PairCounter<Token, std::uint64_t>(chunk, cancel).run();
 }
 
-template BlockBuilder next_pairs(const Chunk<std::uint16_t>&, CancelFlag);
-template BlockBuilder next_pairs(const Chunk<std::uint32_t>&, CancelFlag);
+template PairBlock next_pairs(const Chunk<std::uint16_t>&, CancelFlag);
+template PairBlock next_pairs(const Chunk<std::uint32_t>&, CancelFlag);
 
 }  // namespace probsig

@@ -237,8 +237,8 @@ class WindowCounter {
 }  // namespace
 
 template <class Token>
-WindowBlock window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
-                         CancelFlag cancel) {
+PairBlock window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, IdRange rows,
+                       CancelFlag cancel) {
   std::int64_t most = 1;  // occurrences of a row's id
   for (std::uint32_t id = rows.begin; id < rows.end; ++id) {
     most = std::max(most, chunk.histogram[id]);
@@ -249,9 +249,9 @@ WindowBlock window_pairs(const Chunk<Token>& chunk, Span<std::int64_t> weights, 
   return WindowCounter<Token, std::int64_t>(chunk, weights, rows, cancel).run();
 }
 
-template WindowBlock window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, IdRange,
-                                  CancelFlag);
-template WindowBlock window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, IdRange,
-                                  CancelFlag);
+template PairBlock window_pairs(const Chunk<std::uint16_t>&, Span<std::int64_t>, IdRange,
+                                CancelFlag);
+template PairBlock window_pairs(const Chunk<std::uint32_t>&, Span<std::int64_t>, IdRange,
+                                CancelFlag);
 
 }  // namespace probsig

@@ -162,13 +162,16 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
 
 
 def _stack(parts: list[Block], pool: WorkerPool) -> Block:
-    """Row ranges one below the other; empties the list, to free each part once it is copied."""
-    if len(parts) == 1:
-        return _wide(parts[0])
+    """Row ranges one below the other, their counts in 32 bits if all fit; empties the list, to free
+    each part once it is copied."""
+    fit = all(pool.map(_fits, parts))
+    if len(parts) == 1 and fit == (parts[0].data.dtype == np.int32):
+        return parts[0]
     offsets = np.cumsum([0, *(part.data.size for part in parts)])
     rows = np.cumsum([0, *(part.indptr.size - 1 for part in parts)])
     indptr = np.empty(rows[-1] + 1, np.int64)
-    indices, data = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
+    indices = np.empty(offsets[-1], np.int32)
+    data = np.empty(offsets[-1], np.int32 if fit else np.int64)
     indptr[-1] = offsets[-1]
     waiting = dict(enumerate(parts))
     parts.clear()
@@ -182,3 +185,8 @@ def _stack(parts: list[Block], pool: WorkerPool) -> Block:
     for _ in pool.map(copy, range(len(waiting))):  # much of it is new pages: several threads help
         pass
     return Block(indptr, indices, data)
+
+
+def _fits(block: Block) -> bool:
+    """Whether 32 bits hold its counts."""
+    return block.data.dtype == np.int32 or int(block.data.max(initial=0)) < 2**31

@@ -61,7 +61,7 @@ def merge_tables(tables: Sequence[Table], kernels: Kernels, folder: Path | None 
             blocks = [table.entries.csr().kept_block() for table in tables]
             block = add_blocks(blocks, columns, kernels, pool)
             csr = Csr(block.indptr, block.indices, block.data, columns)
-            merged = table_of(csr, kernels, is_triangle)
+            merged = table_of(csr, kernels, is_triangle, pool)
     for name in ("row_sum", "column_sum"):
         expected = sums.exact_sum([getattr(each, name) for each in tables])
         if not np.array_equal(getattr(merged, name), expected):

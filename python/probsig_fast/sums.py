@@ -29,12 +29,3 @@ def exact_sum(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         if (total < 0).any():
             raise CountOverflowError("counts: a sum passed 2^63 - 1")
     return total
-
-
-def row_sum(indptr: NDArray[np.int64], data: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sum of each CSR row; their total must be below 2^63."""
-    sums = np.zeros(indptr.size - 1, np.int64)
-    rows = np.flatnonzero(np.diff(indptr))
-    if rows.size:
-        sums[rows] = np.add.reduceat(data, indptr[rows])
-    return sums

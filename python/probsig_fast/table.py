@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,11 +14,16 @@ from numpy.typing import NDArray
 from . import sums
 from .arguments import check_id, read_only
 from .csr import Csr, Entries, same_entries, scipy_csr, torch_csr
-from .kernels.contract import Block, Kernels
+from .errors import CountOverflowError, CountsFileError
+from .kernels.contract import Block, Kernels, row_range
+from .pool import WorkerPool
 
 if TYPE_CHECKING:
     import scipy.sparse
     import torch
+
+#: Entries that are not worth another thread.
+_SMALL = 2**16
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -180,11 +187,28 @@ class PieceSums(NamedTuple):
 
     @classmethod
     def of(cls, block: Block, columns: int, kernels: Kernels) -> PieceSums:
-        """O(nnz). Raises CountOverflowError: the total is past 2^63 - 1."""
-        data = block.data.astype(np.int64, copy=False)
-        total = sums.checked_total(data)
-        row_sum = sums.row_sum(block.indptr, data)
-        return cls(row_sum, kernels.column_sums(block.indices, data, columns), total)
+        """O(nnz).
+
+        Raises:
+            CountOverflowError: the total is past 2^63 - 1.
+            CountsFileError: a column that is not there, or a count below 1.
+        """
+        try:
+            row_sum, column_sum = kernels.block_sums(block, columns)
+        except OverflowError as error:
+            raise CountOverflowError("counts: expected a total of at most 2^63 - 1") from error
+        except (IndexError, ValueError) as error:  # only a damaged file holds such entries
+            raise CountsFileError(str(error)) from error
+        return cls(row_sum, column_sum, int(row_sum.sum()))
+
+
+def row_pieces(block: Block, threads: int) -> Iterator[Block]:
+    """A block's rows in as many ranges of about equally many entries as keep so many threads busy;
+    few entries in one."""
+    ranges = 1 if block.indices.size < _SMALL else max(4 * threads, 1)
+    aims = block.indptr[-1] * np.arange(1, ranges) // ranges
+    cuts = [0, *np.searchsorted(block.indptr, aims).tolist(), block.indptr.size - 1]
+    return (row_range(block, begin, end) for begin, end in pairwise(cuts))
 
 
 class Marginals:
@@ -226,13 +250,22 @@ class Marginals:
         )
 
 
-def table_of(entries: Entries, kernels: Kernels, is_triangle: bool = False) -> Table:
-    """A table of these entries, its marginals summed here. O(nnz).
+def table_of(
+    entries: Entries, kernels: Kernels, is_triangle: bool = False, pool: WorkerPool | None = None
+) -> Table:
+    """A table of these entries, its marginals summed here, by all threads of `pool`. O(nnz).
 
     Raises:
         CountOverflowError: the total is past 2^63 - 1.
+        CountsFileError: a column that is not there, or a count below 1.
     """
+
+    def summed(block: Block) -> PieceSums:
+        return PieceSums.of(block, entries.columns, kernels)
+
     marginals = Marginals(entries.columns)
     for _, piece in entries.pieces():
-        marginals.add(PieceSums.of(piece.block(), entries.columns, kernels))
+        blocks = row_pieces(piece.kept_block(), pool.threads if pool else 1)
+        for part in pool.map(summed, blocks) if pool else map(summed, blocks):
+            marginals.add(part)
     return marginals.table(entries, is_triangle)

@@ -76,14 +76,15 @@ void try_pairs(Draw& draw, int threads, std::int64_t most) {
   together(threads, [&](int thread) {
     const CancelFlag flag(&kRunning);
     if (thread % 2 == 0) {
-      BlockBuilder block = next_pairs(chunk.view(), flag);
-      check(cells_of(block) == next, "next_pairs");
+      PairBlock block = next_pairs(chunk.view(), flag);
+      const auto cells = [](auto& counts) { return cells_of(counts); };
+      check(std::visit(cells, block) == next, "next_pairs");
     }
     // Each thread counts its rows of what all share.
     const std::int64_t begin = chunk.vocab_size() * thread / threads;
     const std::int64_t end = chunk.vocab_size() * (thread + 1) / threads;
     const IdRange rows{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)};
-    WindowBlock block = window_pairs(chunk.view(), span(weights), rows, flag);
+    PairBlock block = window_pairs(chunk.view(), span(weights), rows, flag);
     const auto cells = [&](auto& counts) { return cells_of(counts, begin); };
     check(std::visit(cells, block) == rows_of(window, begin, end), "window_pairs");
   });

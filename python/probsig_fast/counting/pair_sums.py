@@ -129,7 +129,7 @@ class PairSums:
         """The sum, in memory or in files of a folder; empty afterwards."""
         columns, kernels, parts = self._job.vocab_size, self._job.kernels, self._parts()
         if folder is None:
-            return table_of(_added(parts, kernels, self._pool), kernels)
+            return table_of(_added(parts, kernels, self._pool), kernels, pool=self._pool)
         every: list[Entries] = [*(run.entries for run in self._runs), *parts]
         pieces = merged_pieces(every, columns, kernels, self._pool, self._given)
         return table_in_files(folder, pieces, columns, False)

@@ -297,13 +297,15 @@ class Kernels(Protocol):
             ValueError: a count below 1, or indices that do not rise within a row.
         """
 
-    def column_sums(
-        self, indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
-    ) -> NDArray[np.int64]:
-        """The sum of `data` at each column id; the caller keeps their total below 2^63.
+    def block_sums(self, block: Block, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The sums of a block's rows, int64 [rows], and of its columns, int64 [columns].
+
+        Its data may be int32, too. O(entries + rows + columns).
 
         Raises:
+            OverflowError: the sum of all is past 2^63 - 1.
             IndexError: an index that is not from 0 to `columns` - 1.
+            ValueError: a count below 1.
         """
 
     def gram_squares(

@@ -38,7 +38,7 @@ MISSING = [
             )
             for dtype in ("uint16", "uint32")
         ),
-        *("keep_memory", "merge", "column_sums", "gram_squares"),
+        *("keep_memory", "merge", "block_sums", "gram_squares"),
     )
     if not hasattr(_cpu, name)
 ]
@@ -144,10 +144,8 @@ def merge(blocks: list[Block], columns: int) -> Block:
     return Block(*_cpu.merge(arrays, columns))
 
 
-def column_sums(
-    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
-) -> NDArray[np.int64]:
-    return _cpu.column_sums(indices, data, columns)
+def block_sums(block: Block, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return _cpu.block_sums(block.indptr, block.indices, block.data, columns)
 
 
 def gram_squares(

@@ -68,7 +68,7 @@ class CudaKernels:
         self.device = device
         self._host = host
         self.merge = host.merge
-        self.column_sums = host.column_sums
+        self.block_sums = host.block_sums
 
     def set_budget(self) -> None:
         """Read anew how much memory there is."""

@@ -133,13 +133,15 @@ def merge(blocks: list[Block], columns: int) -> Block:
     return _block(np.concatenate(keys), np.concatenate(values), rows, columns)
 
 
-def column_sums(
-    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
-) -> NDArray[np.int64]:
-    _check_indices(indices, columns)
-    sums = np.zeros(columns, np.int64)
-    np.add.at(sums, indices, data)
-    return sums
+def block_sums(block: Block, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    _check_indices(block.indices, columns)
+    _check_counts(block.data)
+    if sum(block.data.tolist()) >= 2**63:
+        raise OverflowError("a sum of counts passed 2^63 - 1")
+    row_sums, column_sums = np.zeros(block.indptr.size - 1, np.int64), np.zeros(columns, np.int64)
+    np.add.at(row_sums, _rows(block), block.data)
+    np.add.at(column_sums, block.indices, block.data)
+    return row_sums, column_sums
 
 
 def _positions(
@@ -155,10 +157,8 @@ def _checked_keys(block: Block, columns: int) -> NDArray[np.int64]:
     """row * columns + column of each entry."""
     indices, data = block.indices, block.data
     _check_indices(indices, columns)
-    if data.size and data.min() < 1:
-        raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
-    row = np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
-    keys = row * columns + indices
+    _check_counts(data)
+    keys = _rows(block) * columns + indices
     falls = np.flatnonzero(np.diff(keys) <= 0)
     if falls.size:
         before, index = indices[falls[0] : falls[0] + 2]
@@ -228,6 +228,16 @@ def product_squares(
         if shares:
             result[columns.indices[entries]] += values * (x @ product)
     return total, result
+
+
+def _rows(block: Block) -> NDArray[np.int64]:
+    """The row of each entry."""
+    return np.repeat(np.arange(block.indptr.size - 1), np.diff(block.indptr))
+
+
+def _check_counts(data: NDArray[np.integer]) -> None:
+    if data.size and data.min() < 1:
+        raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
 
 
 def _check_indices(indices: NDArray[np.int32], columns: int) -> None:

@@ -2,8 +2,9 @@
 
 from ..host import *  # noqa: F403 - the contract's functions about places
 from ..host import keep_memory, release
+from .block_sums import block_sums
 from .gram import gram_row_squares, gram_squares
-from .merge import column_sums, merge
+from .merge import merge
 from .pairs import next_pairs
 from .product import product_squares
 from .scan import scan
@@ -14,7 +15,7 @@ from .spans import group_spans, prefix_spans
 from .window import window_pairs
 
 __all__ = [
-    "column_sums",
+    "block_sums",
     "gram_row_squares",
     "gram_squares",
     "group_spans",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..contract import Block
 from ._arrays import Entries, frozen
+from ._entries import check_entries, checked_bounds
 from ._jit import kernel
 
 #: Entries taken at a time: few enough to be cached from one sum to the next.
@@ -31,7 +32,7 @@ def merge(blocks: list[Block], columns: int) -> Block:
     # total[i]: entries of all blocks in the first i rows.
     total = np.zeros(blocks[0].indptr.size, np.int64)
     for block in blocks:
-        total += _checked_bounds(block)
+        total += checked_bounds(block)
     indptr = np.zeros(total.size, np.int64)
     # Room for all: what stays unused of it was never touched, and takes no memory.
     entries = Entries(int(total[-1]))
@@ -43,34 +44,6 @@ def merge(blocks: list[Block], columns: int) -> Block:
             entries,
         )
     return entries.block(indptr)
-
-
-def column_sums(
-    indices: NDArray[np.int32], data: NDArray[np.int64], columns: int
-) -> NDArray[np.int64]:
-    indices = frozen(indices, np.int32)
-    _check_indices(indices, columns)
-    sums = np.zeros(columns, np.int64)
-    _add_columns(indices, frozen(data, np.int64), sums)
-    return sums
-
-
-def _check_indices(indices: NDArray[np.int32], columns: int) -> None:
-    if indices.size:
-        for index in (indices.min(), indices.max()):
-            if not 0 <= index < columns:
-                raise IndexError(
-                    f"counts: expected column ids from 0 to {columns - 1}, got {index}: damaged"
-                )
-
-
-def _checked_bounds(block: Block) -> NDArray[np.int64]:
-    """`indptr`, after a look whether it fits the entries: blocks may be files."""
-    bounds = block.indptr
-    size = min(block.indices.size, block.data.size)
-    if bounds[0] != 0 or bounds[-1] > size or (bounds[1:] < bounds[:-1]).any():
-        raise ValueError(f"indptr: expected to rise from 0 to at most {size}: damaged")
-    return bounds
 
 
 def _cuts(total: NDArray[np.int64]) -> list[int]:
@@ -87,9 +60,7 @@ def _rows(block: Block, low: int, high: int, columns: int) -> Rows:
     begin, end = int(bounds[0]), int(bounds[-1])
     indices = frozen(block.indices[begin:end], np.int32)
     data = frozen(block.data[begin:end], np.int64)
-    _check_indices(indices, columns)
-    if data.size and data.min() < 1:
-        raise ValueError(f"counts: expected counts above 0, got {data.min()}: damaged")
+    check_entries(indices, data, columns)
     rows = Rows(frozen(bounds - begin, np.int64), indices, data)
     fall = _first_fall(rows)
     if fall:
@@ -130,14 +101,6 @@ def _checked(used: np.int64) -> int:
     if used == _OVERFLOW:
         raise OverflowError("a sum of counts passed 2^63 - 1")
     return int(used)
-
-
-@kernel
-def _add_columns(
-    indices: NDArray[np.int32], data: NDArray[np.int64], sums: NDArray[np.int64]
-) -> None:
-    for i in range(indices.size):
-        sums[indices[i]] += data[i]
 
 
 @kernel
