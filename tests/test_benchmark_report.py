@@ -131,7 +131,7 @@ def test_table() -> None:
 
 
 def test_ratios_are_of_rates(tmp_path: Path) -> None:
-    one, few = reference(), replace(reference(), name="few", most={"next": 1_000}, threads=None)
+    one, few = reference(), replace(reference(), name="few", most=1_000, threads=None)
     same = replace(one, name="few")
     group = entries(tasks.task("next"), corpus(), (one, few, same), 2, tmp_path)
     for entry, seconds in zip(group, ([4.0, 4.0, 9.0], [2.0, 1.0], [3.0, 3.0]), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ class Contender:
         package: that it needs, and that may not be installed.
         reason: why it cannot run, whatever the task; None if it can.
         bytes_needed: beside the tokens, about; of the job.
-        most: tokens that it is given at most, by kind of task: more would take minutes.
+        most: pairs that it is given at most, tokens times the task's reach: more would take minutes.
         slow: left out of a quick run.
         is_ours: a backend of this package.
         is_outside: another program does the work, so that its memory is its own.
@@ -113,7 +113,7 @@ class Contender:
     package: str | None = None
     reason: str | None = None
     bytes_needed: Callable[[Job], float] = lambda job: 0
-    most: dict[str, int] = field(default_factory=dict)
+    most: int | None = None
     slow: bool = False
     is_ours: bool = False
     is_outside: bool = False
@@ -131,6 +131,7 @@ class Contender:
 
     def job(self, task: Task, corpus: Corpus, threads: int, folder: Path) -> Job:
         """The task on as many tokens as this contender is given."""
-        limits = [each for each in (task.most, self.most.get(task.kind)) if each is not None]
+        own = None if self.most is None else -(-self.most // task.reach)
+        limits = [each for each in (task.most, own) if each is not None]
         part = corpus.first(min(limits, default=None))
         return Job(task, part, self.threads or threads, folder)

@@ -61,11 +61,11 @@ def _timed(entry: Entry) -> float:
 
 def measure_memory(entry: Entry, choice: Choice, folder: Path) -> None:
     """Peak of resident memory beyond the tokens, in a process of its own; left None where the
-    system does not tell, or there is no room for a second copy of the tokens."""
+    system does not tell, or there is no room for it beside this process."""
     job = entry.job
     if entry.skipped or not Path("/proc/self/status").is_file():
         return
-    if available() < 2 * job.tokens.nbytes + (entry.result or 0):
+    if available() < 2 * job.tokens.nbytes + entry.contender.bytes_needed(job):
         return
     request = {
         "task": f"{job.task.name}:{job.tokens.size}",

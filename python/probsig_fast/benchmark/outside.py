@@ -58,7 +58,7 @@ def outside_peers(cooccur: Path | None, kenlm: Path | None) -> tuple[Contender, 
             _of_cooccur,
             prepare=lambda job: _files(job, "glove", lines=True),
             reason=None if glove else "--cooccur PATH names the program",
-            most={"window": 5_000_000},
+            most=100_000_000,
             is_outside=True,
         ),
         Contender(
@@ -69,7 +69,7 @@ def outside_peers(cooccur: Path | None, kenlm: Path | None) -> tuple[Contender, 
             prepare=lambda job: _files(job, "kenlm", lines=False),
             threads=None,
             reason=None if counter else "--kenlm PATH names the program",
-            most={"next": 20_000_000},
+            most=20_000_000,
             is_outside=True,
         ),
     )
@@ -121,7 +121,7 @@ def _records(command: list[str], files: Files, dtype: np.dtype[Any]) -> NDArray[
 
 def _cooccur(program: str, job: Job, files: Files) -> tuple[NDArray[Any], Files]:
     command = [program, "-verbose", "0", "-symmetric", "0", "-distance-weighting", "0"]
-    command += ["-window-size", str(len(job.task.relation.weights))]
+    command += ["-window-size", str(job.task.reach)]
     command += ["-vocab-file", str(files.vocabulary), "-overflow-file", str(files.scratch)]
     command += ["-memory", f"{_memory() / 2**30:.2f}"]
     return _records(command, files, _GLOVE), files

@@ -24,7 +24,7 @@ def set_peers() -> tuple[Contender, ...]:
             lambda job, matrix: scipy_same_sequence(matrix),
             _of_symmetric,
             prepare=lambda job: incidence(job.tokens, job.corpus.vocab_size, ROW),
-            bytes_needed=lambda job: 60 * job.tokens.size,
+            bytes_needed=lambda job: 200 * job.tokens.size,
         ),
         Contender(
             "scikit-learn X'X",
@@ -33,8 +33,8 @@ def set_peers() -> tuple[Contender, ...]:
             _of_symmetric,
             prepare=_vectorized,
             package="sklearn",
-            bytes_needed=lambda job: 120 * job.tokens.size,
-            most={"same-sequence": 10_000_000},
+            bytes_needed=lambda job: 280 * job.tokens.size,
+            most=10_000_000,
         ),
     )
 

@@ -29,6 +29,7 @@ class Task:
     Attributes:
         name: `next`, `window-10`, `prefix-64`, `same-sequence`; or `limits`.
         kind: the relation's name; or `limits`, where the relation means nothing.
+        reach: places that a token is counted with at most: what a window or a prefix spans, else 1.
         most: tokens that are counted at most.
         reference: tokens on which all are compared with the definition, which is slow.
     """
@@ -36,6 +37,7 @@ class Task:
     name: str
     kind: str
     relation: Relation
+    reach: int
     most: int | None
     reference: int
 
@@ -68,9 +70,9 @@ def task(text: str) -> Task:
 
 def _named(name: str) -> Task:
     if name == Next.name:
-        return Task(name, name, Next(), None, 200_000)
+        return Task(name, name, Next(), 1, None, 200_000)
     if name == SameSequence.name:
-        return Task(name, name, SameSequence(), 41_000_000, 20 * ROW)
+        return Task(name, name, SameSequence(), 1, 41_000_000, 20 * ROW)
     found = re.fullmatch(r"(window|prefix)-([0-9]+)", name)
     if not found:
         raise ArgumentError(
@@ -80,11 +82,11 @@ def _named(name: str) -> Task:
     reach = int(found[2])
     reference = max(min(200_000, 2_000_000 // max(reach, 1)), 2_000)
     most = None if found[1] == "window" and reach <= 16 else 41_000_000 if reach <= 64 else 10**7
-    return Task(name, found[1], _FORMS[found[1]](reach), most, reference)
+    return Task(name, found[1], _FORMS[found[1]](reach), reach, most, reference)
 
 
 def limits_task() -> Task:
-    return Task(LIMITS, LIMITS, Next(), None, 1_000)
+    return Task(LIMITS, LIMITS, Next(), 1, None, 1_000)
 
 
 def count(argument: str, text: str) -> int:

@@ -70,6 +70,8 @@ def verify(task: Task, among: list[Entry], advance: Callable[[int], object]) -> 
     """
     expected = _Expected(task, among)
     for entry in sorted(among, key=lambda each: not each.contender.is_ours):
+        # What is prepared for others takes memory, too.
+        entry.skipped = entry.skipped or entry.contender.missing(entry.job)
         if entry.skipped is None:
             try:
                 _verify(entry, expected)

@@ -14,6 +14,8 @@ from .peers import key_base, packed, scipy_pairs, summed
 
 #: Pairs, or entries of the samples' sets, in memory at once.
 _ENTRIES = 2**24
+#: Pairs that each counts, seconds of work.
+_MOST = 100_000_000
 
 
 def window_peers() -> tuple[Contender, ...]:
@@ -25,7 +27,7 @@ def window_peers() -> tuple[Contender, ...]:
             _unique,
             _of_packed,
             bytes_needed=lambda job: 64 * max(job.tokens.size, _ENTRIES),
-            most={"window": 20_000_000},
+            most=_MOST,
         ),
         Contender(
             "scipy COO to CSR",
@@ -33,7 +35,7 @@ def window_peers() -> tuple[Contender, ...]:
             _scipy,
             of_scipy,
             bytes_needed=lambda job: 80 * max(job.tokens.size, _ENTRIES),
-            most={"window": 10_000_000},
+            most=_MOST,
         ),
     )
 
@@ -46,7 +48,7 @@ def prefix_peers() -> tuple[Contender, ...]:
             _prefix,
             of_scipy,
             bytes_needed=lambda job: 64 * _ENTRIES,
-            most={"prefix": 500_000},
+            most=_MOST,
         ),
     )
 
@@ -63,7 +65,7 @@ def _sequences(job: Job) -> NDArray[np.int32]:
 def _pairs(job: Job) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """First and second tokens, of as many distances at a time as there is room for."""
     sequence, tokens = _sequences(job), job.tokens
-    farthest = min(len(job.task.relation.weights), tokens.size - 1)
+    farthest = min(job.task.reach, tokens.size - 1)
     step = max(_ENTRIES // tokens.size, 1)
     for begin in range(1, farthest + 1, step):
         distances = range(begin, min(begin + step, farthest + 1))
@@ -97,7 +99,7 @@ def _prefix(job: Job, _: None) -> Any:
     """N = X'Y, for some samples at a time: X [samples, V] holds their sets, Y their labels."""
     import scipy.sparse
 
-    sequence, length, size = _sequences(job), job.task.relation.length, job.corpus.vocab_size  # type: ignore[union-attr]
+    sequence, length, size = _sequences(job), job.task.reach, job.corpus.vocab_size
     total = scipy.sparse.csr_array((size, size), dtype=np.int32)
     step = max(_ENTRIES // length, 1)
     for begin in range(1, job.tokens.size, step):
