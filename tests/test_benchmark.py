@@ -80,6 +80,8 @@ def test_flat_files(tmp_path: Path) -> None:
 def test_tasks() -> None:
     made = tasks.task("window-64:1.5M")
     assert (made.kind, made.relation.to_dict()["size"], made.most) == ("window", 64, 1_500_000)
+    reaches = [tasks.task(each).reach for each in (*RELATIONS, "prefix-1024")]
+    assert reaches == [1, 3, 4, 1, 1024]
     assert tasks.task("next").rules(corpus()) == {"vocab_size": 40}
     assert tasks.task("prefix-4").rules(corpus())["eos"] == 0
     assert tasks.task("same-sequence").rules(corpus())["sequence_length"] == tasks.ROW
@@ -145,17 +147,40 @@ def test_reasons_for_skipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "no_such_package is not installed" in str(absent.missing(job))
     large = replace(found["numpy unique"], bytes_needed=lambda job: 1e15)
     assert "needs 1,000.0 TB of memory" in str(large.missing(job))
-    (entry,) = entries(job.task, job.corpus, (found["numba dense V x V"],), 1, tmp_path, without_slow=True)
+    (entry,) = entries(
+        job.task, job.corpus, (found["numba dense V x V"],), 1, tmp_path, without_slow=True
+    )
     assert entry.skipped == "takes too long for --quick"
     broken = replace(found["numpy unique"], run=lambda job, _: 1 / 0)
     (_, entry) = checked(job.task, (reference(), broken), corpus(), tmp_path)
     assert entry.skipped == "failed: ZeroDivisionError: division by zero"
 
 
-def test_a_peer_is_given_so_many_tokens_at_most(tmp_path: Path) -> None:
-    few = replace(all_peers(CHOICE)[0], most=300)
-    _, entry = checked(tasks.task("next:4000"), (reference(), few), corpus(), tmp_path)
-    assert (entry.job.tokens.size, entry.total, entry.skipped) == (300, 299, None)
+def test_room_is_asked_for_again_before_a_call(tmp_path: Path) -> None:
+    needed = iter([0.0, 1e15])
+    large = replace(all_peers(CHOICE)[0], bytes_needed=lambda job: next(needed))
+    _, entry = checked(tasks.task("next"), (reference(), large), corpus(), tmp_path)
+    assert "needs 1,000.0 TB of memory" in str(entry.skipped)
+
+
+@pytest.mark.parametrize(
+    ("relation", "tokens"), [("next:4000", 300), ("window-7:4000", 43), ("window-7:20", 20)]
+)
+def test_a_peer_is_given_so_many_pairs_at_most(relation: str, tokens: int, tmp_path: Path) -> None:
+    task = tasks.task(relation)
+    peer = next(each for each in all_peers(CHOICE) if task.kind in each.kinds)
+    _, entry = checked(task, (reference(), replace(peer, most=300)), corpus(), tmp_path)
+    assert (entry.job.tokens.size, entry.skipped) == (tokens, None)
+
+
+def test_slow_peers_get_as_many_pairs_whatever_the_reach(tmp_path: Path) -> None:
+    made = replace(corpus(), tokens=np.zeros(60_000_000, np.uint8))
+    for reach in (10, 64, 1024):
+        for kind in ("window", "prefix"):
+            task = replace(tasks.task(f"{kind}-{reach}"), most=None)
+            for peer in of_task(task, all_peers(CHOICE)):
+                size = peer.job(task, made, 1, tmp_path).tokens.size
+                assert 0 <= size * reach - 50_000_000 < reach
 
 
 def test_packed_keys() -> None:

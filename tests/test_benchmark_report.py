@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import pytest
 from benchmark_support import corpus
 
 from probsig_fast.benchmark import Settings, benchmark, corpora, limits, memory, table, tasks
+from probsig_fast.benchmark.measure import measure_memory
 from probsig_fast.benchmark.ours import reference
-from probsig_fast.benchmark.registry import Choice, contenders
+from probsig_fast.benchmark.registry import Choice, contenders, of_task
 from probsig_fast.benchmark.registry import peers as all_peers
-from probsig_fast.benchmark.verify import entries
+from probsig_fast.benchmark.verify import Entry, entries
 from probsig_fast.errors import ArgumentError
 
 CHOICE = Choice(None, 2)
@@ -28,32 +29,52 @@ def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_TABLE", 2**16)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+
+
+def measured(task: str, contender: list[Any], folder: Path) -> list[int]:
+    """What the process of its own would print, of `corpus()`."""
+    corpus().tokens.tofile(folder / "tokens.bin")
+    return memory.main(
+        {
+            "task": task,
+            "contender": contender,
+            "path": str(folder / "tokens.bin"),
+            "dtype": "uint16",
+            "vocab_size": 40,
+            "eos": 0,
+            "size": 5_000,
+            "folder": str(folder),
+            "choice": asdict(Choice(("reference",), 1)),
+        }
+    )
+
+
+@needs_proc
 def test_peak_memory(tmp_path: Path) -> None:
     made = corpus()
-    made.tokens.tofile(tmp_path / "tokens.bin")
-    request = {
-        "task": "next:5000",
-        "contender": ["reference", None],
-        "path": str(tmp_path / "tokens.bin"),
-        "dtype": "uint16",
-        "vocab_size": 40,
-        "eos": 0,
-        "size": 5_000,
-        "folder": str(tmp_path),
-        "choice": {
-            "backends": ["reference"],
-            "threads": 1,
-            "peers": False,
-            "cooccur": None,
-            "kenlm": None,
-        },
-    }
-    peak, result = memory.main(request)
+    peak, result = measured("next:5000", ["reference", None], tmp_path)
     counts = reference().run(reference().job(tasks.task("next"), made, 1, tmp_path), None)
     assert peak >= 0
     assert result == counts.indptr.nbytes + counts.indices.nbytes + counts.stored.nbytes
     assert memory.size_of((np.zeros(3), [np.zeros(2)], 7)) == 40
+
+
+@needs_proc
+@pytest.mark.parametrize("name", ["next", "window-3"])
+def test_memory_is_of_the_peer_of_that_task(name: str, tmp_path: Path) -> None:
+    """The peers of both tasks have one name."""
+    task = tasks.task(f"{name}:5000")
+    peer = next(each for each in of_task(task, all_peers(CHOICE)) if each.name == "numpy unique")
+    result = peer.run(peer.job(task, corpus(), 1, tmp_path), None)
+    assert measured(task.name + ":5000", [peer.name, 1], tmp_path)[1] == memory.size_of(result)
+
+
+def test_memory_is_not_measured_without_room(tmp_path: Path) -> None:
+    large = replace(reference(), bytes_needed=lambda job: 1e15)
+    entry = Entry(large, large.job(tasks.task("next"), corpus(), 1, tmp_path))
+    measure_memory(entry, CHOICE, tmp_path)
+    assert (entry.peak, entry.result) == (None, None)
 
 
 # What is written

@@ -98,7 +98,7 @@ class Contender:
         package: that it needs, and that may not be installed.
         reason: why it cannot run, whatever the task; None if it can.
         bytes_needed: beside the tokens, about; of the job.
-        most: pairs that it is given at most, tokens times the task's reach: more would take minutes.
+        most: pairs (tokens times the task's reach) that it is given at most: more take minutes.
         slow: left out of a quick run.
         is_ours: a backend of this package.
         is_outside: another program does the work, so that its memory is its own.

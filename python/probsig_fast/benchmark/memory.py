@@ -15,7 +15,7 @@ import numpy as np
 
 from .contender import Contender, Job
 from .corpora import Corpus
-from .registry import Choice, contenders
+from .registry import Choice, contenders, of_task
 from .tasks import task
 
 
@@ -24,13 +24,17 @@ def main(request: dict[str, Any]) -> list[int]:
     choice = request["choice"]
     programs = {name: choice[name] and Path(choice[name]) for name in ("cooccur", "kenlm")}
     backends = choice["backends"] and tuple(choice["backends"])
-    all_of_them = contenders(Choice(**{**choice, **programs, "backends": backends}))
-    chosen = next(each for each in all_of_them if [each.name, each.threads] == request["contender"])
+    among = contenders(Choice(**{**choice, **programs, "backends": backends}))
+    asked = task(request["task"])
+    # Peers of several tasks have the same name.
+    chosen = next(
+        each for each in of_task(asked, among) if [each.name, each.threads] == request["contender"]
+    )
     tokens = np.fromfile(request["path"], request["dtype"], count=request["size"])
     corpus = Corpus(Path(request["path"]).name, tokens, request["vocab_size"], request["eos"])
     with tempfile.TemporaryDirectory(dir=request["folder"]) as folder:
         threads = chosen.threads or choice["threads"]
-        job = Job(task(request["task"]), corpus, threads, Path(folder))
+        job = Job(asked, corpus, threads, Path(folder))
         return _measured(chosen, job)
 
 

@@ -58,7 +58,7 @@ def outside_peers(cooccur: Path | None, kenlm: Path | None) -> tuple[Contender, 
             _of_cooccur,
             prepare=lambda job: _files(job, "glove", lines=True),
             reason=None if glove else "--cooccur PATH names the program",
-            most=100_000_000,
+            most=50_000_000,
             is_outside=True,
         ),
         Contender(

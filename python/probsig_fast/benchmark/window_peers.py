@@ -14,8 +14,8 @@ from .peers import key_base, packed, scipy_pairs, summed
 
 #: Pairs, or entries of the samples' sets, in memory at once.
 _ENTRIES = 2**24
-#: Pairs that each counts, seconds of work.
-_MOST = 100_000_000
+#: Pairs that a peer counts at most: seconds of work.
+_MOST = 50_000_000
 
 
 def window_peers() -> tuple[Contender, ...]:
