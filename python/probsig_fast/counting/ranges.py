@@ -8,12 +8,12 @@ row ranges are summed, in parallel, and handed on in order.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
+from queue import LifoQueue
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ _RANGE_ENTRIES = 2**23
 _SLACK = 64
 #: Ranges a thread at least, of about equally many additions.
 _RANGES_PER_THREAD = 16
+
+Result = TypeVar("Result")
+_Free = Callable[[], object]
 
 
 @dataclass
@@ -148,12 +151,19 @@ class RangeSums:
         known = self._known if self._is_known and not self._runs else None
         if known is not None:
             marginals.add(PieceSums(known[0], known[1], checked_total(known[0])))
-        for index, (block, sums) in enumerate(self._summed(1.0, last=known is None)):
+
+        def join(index: int, block: Block, free: _Free) -> tuple[int, PieceSums | None]:
+            sums = self._marginals(block) if known is None else None
+            joined.put(index, block, free)
+            return block.data.size, sums
+
+        entries = 0
+        for index, (size, sums) in enumerate(self._each_range(1.0, join)):
             if sums is not None:
                 marginals.add(sums)
             self._held.drop(index)
-            joined.append(block)
-            self._check_room(joined.nbytes, index)
+            entries += size
+            self._check_room(entries * joined.entry_bytes, index)
         diagonal = known[2] if known is not None else None
         return marginals.table(joined.csr(self._columns), self._is_triangle, diagonal)
 
@@ -167,26 +177,41 @@ class RangeSums:
 
         Blocks lie in memory that is used again once the next one is asked for.
         """
+
+        def hand_on(_: int, block: Block, free: _Free) -> tuple[Block, PieceSums | None, _Free]:
+            return block, self._marginals(block) if last else None, free
+
+        for block, sums, free in self._each_range(growth, hand_on):
+            yield block, sums
+            free()
+
+    def _each_range(
+        self, growth: float, use: Callable[[int, Block, _Free], Result]
+    ) -> Iterator[Result]:
+        """What `use` makes of each range, what waits added to it, in order. It is called by the
+        thread that summed the range, and sees that its last argument is called when the block's
+        memory may be used again."""
         if not self._ranges or self._kept:  # what is held in memory is held by range
             self._ranges = self._cut(growth)
         rooms = self._rooms()
         parts = self._kernels.prepared(_of_one_type(self._batch.parts), self._pool.map)
         self._batch = Batch.empty(self._rows)
 
-        def work(index: int) -> tuple[Block, Room, PieceSums | None]:
+        def work(index: int) -> Result:
             room = rooms.get()
-            block = self._sum(index, parts, room)
-            return block, room, PieceSums.of(block, self._columns, self._kernels) if last else None
+            return use(index, self._sum(index, parts, room), lambda: rooms.put(room))
 
-        for block, room, sums in self._pool.map(work, range(len(self._ranges))):
-            yield block, sums
-            rooms.put(room)
+        yield from self._pool.map(work, range(len(self._ranges)))
 
-    def _rooms(self) -> SimpleQueue[Room]:
-        """One for each block that there is at a time: see `WorkerPool.map`."""
+    def _marginals(self, block: Block) -> PieceSums:
+        return PieceSums.of(block, self._columns, self._kernels)
+
+    def _rooms(self) -> LifoQueue[Room]:
+        """One for each block that there is at a time: see `WorkerPool.map`. What was in use last
+        comes first, as it may still be in the cache."""
         bounds = np.concatenate([[0], np.cumsum(self._bounds(1.0))])
         most = max((bounds[end] - bounds[begin] for begin, end in self._ranges), default=0)
-        rooms: SimpleQueue[Room] = SimpleQueue()
+        rooms: LifoQueue[Room] = LifoQueue()
         for _ in range(self._pool.threads + 2):
             rooms.put(Room.of(int(most) + _SLACK))
         return rooms
