@@ -134,20 +134,21 @@ def _row_cuts(blocks: list[Block], pool: WorkerPool) -> NDArray[np.int64]:
     """Where to cut the rows into ranges of about equally many entries."""
     entries = np.sum([block.indptr for block in blocks], axis=0)
     ranges = max(RANGES, RANGES_PER_THREAD * pool.threads) if entries[-1] > _SMALL else 1
-    return _cuts(entries, ranges)
+    return _cuts(entries, [1] * ranges)
 
 
-def row_cuts(weight: NDArray[np.int64], ranges: int) -> list[int]:
-    """Where to cut rows into so many ranges of about equal weight, such as additions: int64 [rows].
-    The first cut is 0, the last the number of rows."""
+def row_cuts(weight: NDArray[np.int64], shares: list[int]) -> list[int]:
+    """Where to cut rows into ranges whose weights, such as additions, are to each other about as
+    these: int64 [rows]. The first cut is 0, the last the number of rows."""
     spread = weight + 1  # so that rows of no weight are spread, too
-    cuts: list[int] = _cuts(np.concatenate([[0], np.cumsum(spread)]), ranges).tolist()
+    cuts: list[int] = _cuts(np.concatenate([[0], np.cumsum(spread)]), shares).tolist()
     return cuts
 
 
-def _cuts(running: NDArray[np.int64], ranges: int) -> NDArray[np.int64]:
-    """Rows at which these running sums [rows + 1] pass each of so many equal parts."""
-    inner = np.searchsorted(running, running[-1] * np.arange(1, ranges) // ranges)
+def _cuts(running: NDArray[np.int64], shares: list[int]) -> NDArray[np.int64]:
+    """Rows at which these running sums [rows + 1] pass each of parts of these shares."""
+    passed = np.cumsum(shares)
+    inner = np.searchsorted(running, running[-1] * passed[:-1] // passed[-1])
     return np.unique(np.concatenate([[0], inner, [running.size - 1]]))
 
 

@@ -50,7 +50,11 @@ class JoinedRows:
     def entry_bytes(self) -> int:
         return self._indices.itemsize + self._stored.itemsize
 
-    def put(self, index: int, block: Block, done: Callable[[], object]) -> None:
+    @property
+    def nbytes(self) -> int:
+        return self._size * self.entry_bytes
+
+    def put(self, index: int, block: Block, done: Callable[[], object] = lambda: None) -> None:
         """Range `index`, numbered from 0; `done` is called once the block's memory is free."""
         is_wide = block.data.dtype == np.int64 and int(block.data.max(initial=0)) >= 2**31
         with self._copied:
@@ -66,7 +70,7 @@ class JoinedRows:
 
     def append(self, block: Block) -> None:
         """The next range, where one thread puts them all."""
-        self.put(self._placed, block, lambda: None)
+        self.put(self._placed, block)
 
     def csr(self, columns: int) -> Csr:
         """The whole; empty afterwards."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..accumulator import Accumulator, add_blocks, row_cuts
 from ..budget import size_text
@@ -18,6 +19,7 @@ from ..runs import Run, merged_pieces, merged_rows, table_in_files
 from ..table import Table, table_of
 from .checkpoints import Checkpoints
 from .job import Job
+from .joined_rows import JoinedRows
 from .plan import Scanned
 
 #: As what the sum is saved.
@@ -51,6 +53,7 @@ class PairSums:
         self._most = memory * (_SHARE if is_forward else _SHARE_DIRECTED)
         self._runs = kept.runs(GROUP)
         self._cuts: list[int] | None = None
+        self._joined: JoinedRows | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -62,7 +65,11 @@ class PairSums:
     @property
     def is_full(self) -> bool:
         """Whether it is time for `save`."""
-        return self._accumulator.nbytes > self._most
+        return self._nbytes > self._most
+
+    @property
+    def _nbytes(self) -> int:
+        return self._accumulator.nbytes + (self._joined.nbytes if self._joined else 0)
 
     @property
     def by_ranges(self) -> bool:
@@ -83,33 +90,58 @@ class PairSums:
         if self._cuts is None:
             total = self._job.source.total
             is_small = total is not None and total < _SMALL
-            ranges = 1 if is_small else max(_RANGES, 2 * self._pool.threads)
-            self._cuts = row_cuts(scanned.chunk.histogram, ranges)
+            self._cuts = row_cuts(self._cost(scanned), [1] if is_small else self._shares())
             self._begin()
+            if scanned.chunk.core == total:
+                self._joined = JoinedRows(self._job.vocab_size, self._most_entries(scanned))
         return len(self._cuts) - 1
 
-    def count_range(self, scanned: Scanned, index: int) -> Block:
-        """In any thread: the block of a row range, for `add_range`."""
+    def _shares(self) -> list[int]:
+        """Of the work, range by range. The last are half as large, so that threads end together."""
+        threads = self._pool.threads
+        return [2] * (max(_RANGES, 2 * threads) - threads) + [1] * 2 * threads
+
+    def _cost(self, scanned: Scanned) -> NDArray[np.int64]:
+        """About the time that each row takes: an addition to a short row, often the first to its
+        column, takes as long as three to a long one."""
+        additions = scanned.chunk.histogram * len(self._weights)
+        few: NDArray[np.int64] = np.minimum(additions, self._job.vocab_size // 8)
+        return additions + 2 * few
+
+    def _most_entries(self, scanned: Scanned) -> int:
+        """Each occurrence gives its row an entry a distance at most, and a row has V at most."""
+        vocab_size, reach = self._job.vocab_size, len(self._weights)
+        occurrences = np.minimum(scanned.chunk.histogram, -(-vocab_size // reach))
+        return int(np.minimum(occurrences * reach, vocab_size).sum())
+
+    def count_range(self, scanned: Scanned, index: int) -> Block | None:
+        """In any thread: the block of a row range, for `add_range`; None if it has joined the
+        others already, as there is no other chunk."""
         assert self._cuts is not None
         begin, end = self._cuts[index : index + 2]
-        return self._job.kernels.window_pairs(
+        block = self._job.kernels.window_pairs(
             scanned.chunk, self._weights, begin, end, self._pool.cancel
         )
+        if self._joined is None:
+            return block
+        self._joined.put(index, block)
+        return None
 
     def add(self, blocks: list[Block]) -> None:
         for block in blocks:
             self._accumulator.add(block)
             self._is_empty = False
 
-    def add_range(self, index: int, block: Block) -> None:
-        self._accumulator.add_range(index, block)
+    def add_range(self, index: int, block: Block | None) -> None:
+        if block is not None:
+            self._accumulator.add_range(index, block)
 
     def check_saving(self, tokens: int) -> None:
         """Raises MemoryLimitError: there is no folder to save to."""
         if self._kept.work is None:
             raise MemoryLimitError(
                 f"memory: expected room for the counts, got {size_text(self._given)}: after "
-                f"{tokens:,} tokens they took {size_text(self._accumulator.nbytes)} of the "
+                f"{tokens:,} tokens they took {size_text(self._nbytes)} of the "
                 f"{size_text(int(self._most))} that are for them; give work_dir= to keep them in "
                 "files, or more memory="
             )
@@ -117,7 +149,7 @@ class PairSums:
     def save(self) -> list[Run]:
         """All sums so far as runs in files, which nobody has committed yet."""
         is_forward = self._job.relation.direction == "forward"
-        if is_forward and self._running is None:
+        if is_forward and self._running is None and self._joined is None:
             written = self._run(self._accumulator.drained())
         else:
             written = self._run(self._rows_of(self._parts()))
@@ -158,6 +190,9 @@ class PairSums:
         )
 
     def _block(self) -> Block:
+        if self._joined is not None:
+            joined, self._joined = self._joined.csr(self._job.vocab_size), None
+            return joined.kept_block()
         if self._running is not None:
             blocks = self._running.take()
             if self._is_empty and len(blocks) == 1:

@@ -43,8 +43,8 @@ def count_pairs(
     tally = kept.tally(job.vocab_size)
     look_ahead = len(job.relation.weights)
 
-    def scan(owned: Slice) -> Scanned:
-        return scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead)
+    def scan(owned: Slice, threads: WorkerPool | None = None) -> Scanned:
+        return scan_chunk(owned, job.boundaries, job.kernels, job.vocab_size, look_ahead, threads)
 
     def work(owned: Slice) -> tuple[Scanned, list[Block]]:
         scanned = scan(owned)
@@ -58,12 +58,12 @@ def count_pairs(
             del scanned, blocks  # else they would live until the next result is there
 
     def tasks(chunks: Iterator[Slice]) -> Iterator[Task]:
-        for scanned in pool.map(scan, chunks):
+        for scanned in (scan(each, pool) for each in chunks):
             ranges = sums.ranges(scanned)
             yield from (Task(scanned, index, ranges) for index in range(ranges))
             del scanned
 
-    def work_on_range(task: Task) -> tuple[Task, Block]:
+    def work_on_range(task: Task) -> tuple[Task, Block | None]:
         return task, sums.count_range(task.scanned, task.row_range)
 
     def count_by_ranges(chunks: Iterator[Slice]) -> None:

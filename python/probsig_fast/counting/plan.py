@@ -8,7 +8,8 @@ whole sequences are counted, it is read to the end of the last one that starts i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from ..boundaries import Boundaries, Runs, Specials, find_runs
 from ..errors import TokenRangeError
-from ..kernels.contract import Chunk, Kernels
+from ..kernels.contract import Chunk, Kernels, Scan, Tokens
+from ..pool import WorkerPool
 from ..sources.stream import Stream
 
 #: How far back one step looks for the last boundary before a chunk.
 _SEARCH_STEP = 2**20
+#: Tokens from which on threads share the look at a chunk.
+_SHARED = 2**20
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,14 @@ def scan_chunk(
     kernels: Kernels,
     vocab_size: int,
     look_ahead: int | None,
+    pool: WorkerPool | None = None,
 ) -> Scanned:
     """Read a chunk, check its ids and find its runs.
 
     Args:
         look_ahead: how many tokens to read beyond it; None: to the end of the last sequence that
             starts in it.
+        pool: whose threads share the look at a large chunk.
 
     Raises:
         TokenRangeError: an id outside the vocabulary that is not ignored.
@@ -92,7 +98,7 @@ def scan_chunk(
     else:
         end = min(begin + owned.core + look_ahead, len(stream))
     tokens = kernels.load(stream.read(begin, end))
-    scan = kernels.scan(tokens, owned.core, vocab_size, specials.cutting)
+    scan = _scan(tokens, owned.core, vocab_size, specials.cutting, kernels, pool)
     if scan.invalid >= 0:
         position = begin + scan.invalid
         token_id = int(stream.raw(position, position + 1)[0])
@@ -117,6 +123,31 @@ def scan_chunk(
         eos_seen,
         _row_ends(owned, tokens, specials, boundaries),
     )
+
+
+def _scan(
+    tokens: Tokens,
+    core: int,
+    vocab_size: int,
+    cutting: Tokens,
+    kernels: Kernels,
+    pool: WorkerPool | None,
+) -> Scan:
+    if pool is None or tokens.size < _SHARED:
+        return kernels.scan(tokens, core, vocab_size, cutting)
+    cuts = np.linspace(0, tokens.size, pool.threads + 1).astype(int).tolist()
+
+    def look(piece: tuple[int, int]) -> Scan:
+        begin, end = piece
+        own = min(max(core - begin, 0), end - begin)
+        return kernels.scan(tokens[begin:end], own, vocab_size, cutting)
+
+    scans = list(zip(cuts, pool.map(look, pairwise(cuts)), strict=False))
+    for begin, scan in scans:
+        if scan.invalid >= 0:
+            return replace(scan, invalid=begin + scan.invalid)
+    histogram = np.sum([scan.histogram for _, scan in scans], axis=0)
+    return Scan(histogram, np.concatenate([begin + scan.cuts for begin, scan in scans]), -1)
 
 
 def _row_ends(
