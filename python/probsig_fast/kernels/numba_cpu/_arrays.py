@@ -13,6 +13,8 @@ from ..contract import Block, Room
 _PAIRS_PER_ENTRY = 8
 #: Entries that a piece has room for at the least.
 _ROOM = 2**20
+#: Elements of 4 bytes that are worth a mapping of their own, and that always get one: see `roomy`.
+_WORTH, _MAPPED = 2**17, 2**23
 
 
 def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
@@ -23,6 +25,15 @@ def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     view = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]).view(np.ndarray)
     view.flags.writeable = False
     return view
+
+
+def roomy(size: int, dtype: DTypeLike) -> NDArray[Any]:
+    """An array of at least `size` elements of 4 bytes or more, to be cut.
+
+    The C library keeps what was freed of up to 32 MB, once it has seen arrays of such a size. More
+    than that it maps, and gives back at once; and of what is never touched nothing is resident.
+    """
+    return np.empty(size if size < _WORTH else max(size, _MAPPED), dtype)
 
 
 def expected_entries(most: NDArray[np.int64], pairs: int, tokens: int) -> int:
@@ -73,12 +84,9 @@ class Entries:
         if not self._full and self._borrowed:
             return Block(indptr, self.indices[: self.used], self.data[: self.used])
         if not self._full:
-            # In place; nothing else refers to them between the calls of kernels.
-            self.indices.resize(self.used, refcheck=False)
-            self.data.resize(self.used, refcheck=False)
-            return Block(indptr, self.indices, self.data)
+            return Block(indptr, *_cut(self.indices, self.data, self.used))
         self._close()
-        indices, data = _piece(self.before)
+        indices, data = _cut(*_piece(self.before), self.before)
         end = self.before
         while self._full:  # each piece is freed once it is copied
             piece_indices, piece_data = self._full.pop()
@@ -96,4 +104,13 @@ class Entries:
 
 
 def _piece(room: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return np.empty(room, np.int32), np.empty(room, np.int64)
+    return roomy(room, np.int32), roomy(room, np.int64)
+
+
+def _cut(
+    indices: NDArray[np.int32], data: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """In place: nothing else refers to them between the calls of kernels."""
+    indices.resize(size, refcheck=False)
+    data.resize(size, refcheck=False)
+    return indices, data

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Block, Chunk, Tokens
-from ._arrays import Entries, expected_entries, frozen
+from ._arrays import Entries, expected_entries, frozen, roomy
 from ._jit import kernel, prefetch, trailing_zeros
 from .rows import Row, empty_row, write_row
 
@@ -101,7 +101,7 @@ def _window(weights: NDArray[np.int64], most_frequent: int) -> tuple[Window, int
 def _positions(histogram: NDArray[np.int64], n_tokens: int) -> Positions:
     begin = np.concatenate([[0], np.cumsum(histogram)]).astype(np.uint64)
     return Positions(
-        np.empty(int(begin[-1]) + _AHEAD, np.uint32),
+        roomy(int(begin[-1]) + _AHEAD, np.uint32),
         begin[:-1],
         begin[:-1].copy(),
         np.zeros(n_tokens // 64 + 1, np.uint64),
