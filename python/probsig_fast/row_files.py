@@ -285,7 +285,7 @@ class RowWriter:
         begin, end = self._cuts[-1], self._cuts[-1] + self._waiting_rows
         name = _name(self._prefix, begin)
         where = RowRange(self._folder / name, begin, end, self._columns, self._is_triangle)
-        digest, self.written[name] = write_range(where, stacked(self._waiting))
+        digest, self.written[name] = write_range(where, self._waiting)
         self._digests.append(digest)
         self._cuts.append(end)
         self._waiting, self._waiting_rows, self._waiting_entries = [], 0, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,27 +89,41 @@ class Digest(NamedTuple):
         return files.count_type(self.largest)
 
 
-def digest_of(where: RowRange, csr: Csr) -> Digest:
+def digest_of(where: RowRange, *parts: Csr) -> Digest:
+    """Of all entries of the range: parts of its rows, one below the other."""
+    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+    diagonals = [
+        part.diagonal_from(where.begin + row) for row, part in _placed(parts) if where.is_triangle
+    ]
     return Digest(
-        csr.indptr,
-        int(csr.stored.sum(dtype=np.int64)),
-        csr.largest(),
-        csr.diagonal_from(where.begin) if where.is_triangle else np.empty(0, np.int64),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        sum(int(part.stored.sum(dtype=np.int64)) for part in parts),
+        max(part.largest() for part in parts),
+        np.concatenate([np.empty(0, np.int64), *diagonals]),
     )
 
 
-def write_range(where: RowRange, csr: Csr) -> tuple[Digest, Written]:
-    """The file of a range; it takes the place of an older one once it is whole."""
-    digest = digest_of(where, csr)
+def write_range(where: RowRange, parts: Sequence[Csr]) -> tuple[Digest, Written]:
+    """The file of a range, whose rows are those of the parts, one below the other; it takes the
+    place of an older one once it is whole. Sparse parts are never joined in memory."""
+    digest = digest_of(where, *parts)
     if where.is_dense(digest.nnz, digest.dtype.itemsize):
-        arrays = {"dense": Stream.of(_cells(where, csr, digest.dtype), digest.dtype)}
+        arrays = {"dense": Stream.of(_cells(where, parts, digest.dtype), digest.dtype)}
     else:
         arrays = {
-            "data": Stream.of(csr.stored, digest.dtype),
-            "indices": Stream.of(csr.indices, INT32),
-            "indptr": Stream.of(csr.indptr, INT64),
+            "data": Stream(digest.nnz, digest.dtype, lambda: (part.stored for part in parts)),
+            "indices": Stream(digest.nnz, INT32, lambda: (part.indices for part in parts)),
+            "indptr": Stream.of(digest.indptr, INT64),
         }
     return digest, files.write_arrays(where.path, arrays, where.rules(digest))
+
+
+def _placed(parts: Sequence[Csr]) -> Iterator[tuple[int, Csr]]:
+    """Each part, after the row of the range that is its first."""
+    row = 0
+    for part in parts:
+        yield row, part
+        row += part.rows
 
 
 def open_range(where: RowRange, digest: Digest) -> SparseRows | DenseRows:
@@ -166,11 +181,12 @@ def _told(arrays: dict[str, tuple[int, np.dtype[Any]]]) -> str:
     return ", ".join(f"{name} of {size} {dtype}" for name, (size, dtype) in sorted(arrays.items()))
 
 
-def _cells(where: RowRange, csr: Csr, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _cells(where: RowRange, parts: Sequence[Csr], dtype: np.dtype[Any]) -> NDArray[Any]:
     """All cells of the range, row by row."""
     cells = np.zeros(where.rows * where.width, dtype)
-    row_begins = np.arange(where.rows) * where.width - where.first
-    cells[np.repeat(row_begins, np.diff(csr.indptr)) + csr.indices] = csr.stored
+    for first, part in _placed(parts):
+        row_begins = np.arange(first, first + part.rows) * where.width - where.first
+        cells[np.repeat(row_begins, np.diff(part.indptr)) + part.indices] = part.stored
     return cells
 
 

@@ -15,6 +15,10 @@ _PAIRS_PER_ENTRY = 8
 _ROOM = 2**20
 #: Elements of 4 bytes that are worth a mapping of their own, and that always get one: see `roomy`.
 _WORTH, _MAPPED = 2**17, 2**23
+#: Nothing is known of the counts.
+_UNKNOWN = 2**63 - 1
+
+Counts = NDArray[np.int32] | NDArray[np.int64]
 
 
 def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
@@ -34,6 +38,11 @@ def roomy(size: int, dtype: DTypeLike) -> NDArray[Any]:
     than that it maps, and gives back at once; and of what is never touched nothing is resident.
     """
     return np.empty(size if size < _WORTH else max(size, _MAPPED), dtype)
+
+
+def count_type(largest: int) -> type[np.int32] | type[np.int64]:
+    """Of a block whose counts are at most this: 32 bits wait, and are read, at two thirds."""
+    return np.int32 if largest < 2**31 else np.int64
 
 
 def expected_entries(most: NDArray[np.int64], pairs: int, tokens: int) -> int:
@@ -57,11 +66,13 @@ class Entries:
         before: how many lie in the pieces before it.
     """
 
-    def __init__(self, room: int = 0) -> None:
-        self.indices, self.data = _piece(room)
+    def __init__(self, room: int = 0, largest: int = _UNKNOWN) -> None:
+        """`largest`: no count passes it."""
+        self._type = count_type(largest)
+        self.indices, self.data = self._piece(room)
         self.used = 0
         self.before = 0
-        self._full: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
+        self._full: list[tuple[NDArray[np.int32], Counts]] = []
         self._borrowed = False
 
     @classmethod
@@ -77,7 +88,7 @@ class Entries:
         if self.used + more <= self.indices.size:
             return
         self._close()
-        self.indices, self.data = _piece(max(more, self.before // 2, _ROOM))
+        self.indices, self.data = self._piece(max(more, self.before // 2, _ROOM))
 
     def block(self, indptr: NDArray[np.int64]) -> Block:
         """The finished block. The arrays are no longer this object's to change."""
@@ -86,7 +97,7 @@ class Entries:
         if not self._full:
             return Block(indptr, *_cut(self.indices, self.data, self.used))
         self._close()
-        indices, data = _cut(*_piece(self.before), self.before)
+        indices, data = _cut(*self._piece(self.before), self.before)
         end = self.before
         while self._full:  # each piece is freed once it is copied
             piece_indices, piece_data = self._full.pop()
@@ -100,16 +111,13 @@ class Entries:
             self._full.append((self.indices[: self.used], self.data[: self.used]))
         self.before += self.used
         self.used = 0
-        self.indices, self.data = _piece(0)
+        self.indices, self.data = self._piece(0)
+
+    def _piece(self, room: int) -> tuple[NDArray[np.int32], Counts]:
+        return roomy(room, np.int32), roomy(room, self._type)
 
 
-def _piece(room: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return roomy(room, np.int32), roomy(room, np.int64)
-
-
-def _cut(
-    indices: NDArray[np.int32], data: NDArray[np.int64], size: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _cut(indices: NDArray[np.int32], data: Counts, size: int) -> tuple[NDArray[np.int32], Counts]:
     """In place: nothing else refers to them between the calls of kernels."""
     indices.resize(size, refcheck=False)
     data.resize(size, refcheck=False)

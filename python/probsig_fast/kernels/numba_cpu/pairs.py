@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Block, Chunk, Tokens
-from ._arrays import Entries, expected_entries, frozen
+from ._arrays import Counts, Entries, expected_entries, frozen
 from ._jit import kernel
 from .rows import Row, empty_row, write_row
 
@@ -144,7 +144,8 @@ def _counted(
         np.empty(int(np.diff(groups.first).max()), np.uint64),
     )
     indptr = np.zeros(vocab_size + 1, np.int64)
-    entries = Entries(expected_entries(most, partitioned.pairs.size, partitioned.pairs.size))
+    pairs = partitioned.pairs.size
+    entries = Entries(expected_entries(most, pairs, pairs), int(sizes.max()))
     group = 0
     while group < sizes.size and not cancel[0]:
         entries.reserve(int(most[group]))
@@ -178,7 +179,7 @@ def _count_groups(
     row: Row,
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
-    data: NDArray[np.int64],
+    data: Counts,
     used: int,
     cancel: NDArray[np.uint8],
 ) -> tuple[int, int]:

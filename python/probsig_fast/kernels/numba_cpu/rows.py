@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._arrays import Counts
 from ._jit import kernel, trailing_zeros
 
 #: Up to so many columns are sorted by insertion; more go through the bitmap, which costs a pass
@@ -52,7 +53,7 @@ def write_row(
     n_touched: int,
     scale: int,
     indices: NDArray[np.int32],
-    data: NDArray[np.int64],
+    data: Counts,
     used: int,
 ) -> int:
     """Append the row's entries, sorted, with counts times `scale`; clear the row.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import Block, Chunk, Tokens
-from ._arrays import Entries, expected_entries, frozen, roomy
+from ._arrays import Counts, Entries, expected_entries, frozen, roomy
 from ._jit import kernel, prefetch, trailing_zeros
 from .rows import Row, empty_row, write_row
 
@@ -75,12 +75,14 @@ def window_pairs(
     run_starts, run_ends = frozen(run_starts, np.int64), frozen(run_ends, np.int64)
     cancel = frozen(cancel, np.uint8)
     rows = histogram[row_begin:row_end]
-    window, scale = _window(np.asarray(weights, np.int64), int(rows.max(initial=0)))
+    most_frequent = int(rows.max(initial=0))
+    window, scale = _window(np.asarray(weights, np.int64), most_frequent)
     positions = _positions(rows, tokens.size)
     _list_positions(
         tokens, core, run_starts, run_ends, window.size, row_begin, row_end, positions, cancel
     )
-    return _counted(tokens, positions, window, scale, histogram.size, cancel)
+    largest = most_frequent * sum(np.asarray(weights).tolist())
+    return _counted(tokens, positions, window, scale, largest, histogram.size, cancel)
 
 
 def _window(weights: NDArray[np.int64], most_frequent: int) -> tuple[Window, int]:
@@ -149,6 +151,7 @@ def _counted(
     positions: Positions,
     window: Window,
     scale: int,
+    largest: int,
     columns: int,
     cancel: NDArray[np.uint8],
 ) -> Block:
@@ -158,7 +161,7 @@ def _counted(
     row = empty_row(columns, window.weights.dtype.type, columns)
     indptr = np.zeros(rows + 1, np.int64)
     listed = int(occurrences.sum())
-    entries = Entries(expected_entries(most, listed * window.distances.size, listed))
+    entries = Entries(expected_entries(most, listed * window.distances.size, listed), largest)
     token = 0
     while token < rows and not cancel[0]:
         entries.reserve(int(most[token]))
@@ -192,7 +195,7 @@ def _count_rows(
     row: Row,
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
-    data: NDArray[np.int64],
+    data: Counts,
     used: int,
     cancel: NDArray[np.uint8],
 ) -> tuple[int, int]:
