@@ -83,7 +83,7 @@ class Accumulator:
         sums = [blocks[0] for blocks in self._ranges if blocks][::-1]
         self._ranges = []
         if not sums:
-            yield empty_block(self._columns)
+            yield _wide(empty_block(self._columns))
         while sums:
             yield _wide(sums.pop())
 
@@ -104,7 +104,7 @@ def _wide(block: Block) -> Block:
 
 
 def empty_block(rows: int) -> Block:
-    return Block(np.zeros(rows + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
+    return Block(np.zeros(rows + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
 
 
 def add_blocks(blocks: list[Block], columns: int, kernels: Kernels, pool: WorkerPool) -> Block:

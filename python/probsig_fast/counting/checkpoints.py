@@ -38,13 +38,15 @@ class Chunks:
         self.is_over = False
         for owned in islice(self._slices, done):
             advance(owned.core)
+        self._next = next(self._slices, None)
 
     def turn(self, is_due: Callable[[], bool]) -> Iterator[Slice]:
-        """At least one chunk, and more until something is due."""
-        for owned in self._slices:
+        """At least one chunk, and more until something is due; after the last, nothing is."""
+        while self._next is not None:
+            owned, self._next = self._next, next(self._slices, None)
             self.done += 1
             yield owned
-            if is_due():
+            if self._next is not None and is_due():
                 return
         self.is_over = True
 
