@@ -102,15 +102,15 @@ SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::a
 }
 
 // That members lie within the sets is the caller's to keep, who has them from `set_index`.
-template <class Id>
-SetIndexView<Id> as_set_index(std::int64_t rows, std::int64_t heads, const py::array& set_indptr,
+template <class Id, class Number>
+SetIndexView<Id, Number> as_set_index(std::int64_t rows, std::int64_t heads, const py::array& set_indptr,
                               const py::array& ids, const py::array& indptr,
                               const py::array& members, const py::array& tails,
                               const py::array& tail_ends, const py::array& lines) {
-  SetIndexView<Id> index{as_span<std::int64_t>(set_indptr, "set_indptr"),
+  SetIndexView<Id, Number> index{as_span<std::int64_t>(set_indptr, "set_indptr"),
                          as_span<Id>(ids, "ids"),
                          as_span<std::int64_t>(indptr, "indptr"),
-                         as_structures<Member, std::uint32_t>(members, "members"),
+                         as_structures<Member<Number>, Number>(members, "members"),
                          as_span<Id>(tails, "tails"),
                          as_span<std::uint32_t>(tail_ends, "tail_ends"),
                          as_structures<Line, std::uint64_t>(lines, "lines")};

@@ -141,9 +141,22 @@ py::tuple bind_set_totals(const py::array& indptr, const py::array& ids, std::in
                         to_numpy(std::move(totals.column_sums)));
 }
 
+template <class Number, class Id>
+py::tuple index_of(Span<std::int64_t> indptr, Span<Id> ids, Span<std::int64_t> frequency,
+                   Span<Id> heads, Span<std::uint8_t> lined) {
+  auto index = [&] {
+    py::gil_scoped_release release;
+    return set_index<Id, Number>(indptr, ids, frequency, heads, lined);
+  }();
+  return py::make_tuple(to_numpy(std::move(index.indptr)),
+                        to_numpy_as<Number>(std::move(index.members)),
+                        to_numpy(std::move(index.tails)), to_numpy(std::move(index.tail_ends)),
+                        to_numpy_as<std::uint64_t>(std::move(index.lines)));
+}
+
 template <class Id>
 py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py::array& frequency,
-                         const py::array& head_ids, const py::array& lined) {
+                         const py::array& head_ids, const py::array& lined, bool narrow) {
   const auto rows = as_span<std::int64_t>(indptr, "indptr");
   const auto all = as_span<Id>(ids, "ids");
   const auto heads = as_span<Id>(head_ids, "head_ids");
@@ -153,18 +166,30 @@ py::tuple bind_set_index(const py::array& indptr, const py::array& ids, const py
   if (sizes.size != flags.size) {
     throw py::value_error("frequency, lined: expected as many of both");
   }
-  auto index = [&] {
-    py::gil_scoped_release release;
-    return set_index(rows, all, sizes, heads, flags);
-  }();
-  return py::make_tuple(to_numpy(std::move(index.indptr)),
-                        to_numpy_as<std::uint32_t>(std::move(index.members)),
-                        to_numpy(std::move(index.tails)), to_numpy(std::move(index.tail_ends)),
-                        to_numpy_as<std::uint64_t>(std::move(index.lines)));
+  return narrow ? index_of<std::uint16_t>(rows, all, sizes, heads, flags)
+                : index_of<std::uint32_t>(rows, all, sizes, heads, flags);
 }
 
 using SetIndexArrays = std::tuple<py::array, py::array, py::array, py::array, py::array, py::array,
                                   py::array>;
+
+template <class Number, class Id>
+void sum_sets(const std::vector<SetIndexArrays>& arrays, Span<Id> heads, Span<std::uint8_t> lined,
+              Span<std::int64_t> additions, std::int64_t row_begin, std::int64_t row_end,
+              CancelFlag cancel, NarrowBlockBuilder& block) {
+  std::vector<SetIndexView<Id, Number>> parts;
+  std::int64_t sets = 0;
+  for (const auto& [set_indptr, ids, indptr, members, tails, tail_ends, lines] : arrays) {
+    parts.push_back(as_set_index<Id, Number>(additions.size, heads.size, set_indptr, ids, indptr,
+                                             members, tails, tail_ends, lines));
+    sets += parts.back().sets();
+  }
+  if (sets > std::numeric_limits<std::int32_t>::max()) {
+    throw py::value_error("parts: expected fewer than 2^31 sets");
+  }
+  py::gil_scoped_release release;
+  set_sums(parts, heads, lined, additions, row_begin, row_end, cancel, block);
+}
 
 template <class Id>
 py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::array& head_ids,
@@ -174,16 +199,6 @@ py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::arr
   const auto heads = as_span<Id>(head_ids, "head_ids");
   const auto flags = as_span<std::uint8_t>(lined, "lined");
   const auto sums = as_span<std::int64_t>(additions, "additions");
-  std::vector<SetIndexView<Id>> parts;
-  std::int64_t sets = 0;
-  for (const auto& [set_indptr, ids, indptr, members, tails, tail_ends, lines] : arrays) {
-    parts.push_back(as_set_index<Id>(sums.size, heads.size, set_indptr, ids, indptr, members, tails,
-                                     tail_ends, lines));
-    sets += parts.back().sets();
-  }
-  if (sets > std::numeric_limits<std::int32_t>::max()) {
-    throw py::value_error("parts: expected fewer than 2^31 sets");
-  }
   if (row_begin < 0 || row_end < row_begin || row_end > sums.size || flags.size != sums.size) {
     throw py::value_error("row_begin, row_end, lined: expected those of the rows");
   }
@@ -191,10 +206,9 @@ py::tuple bind_set_sums(const std::vector<SetIndexArrays>& arrays, const py::arr
   NarrowBlockBuilder block(row_end - row_begin);
   block.indices.borrow(as_room<std::int32_t>(indices_room, "indices_room"), indices_room.size());
   block.data.borrow(as_room<std::int32_t>(data_room, "data_room"), data_room.size());
-  {
-    py::gil_scoped_release release;
-    set_sums(parts, heads, flags, sums, row_begin, row_end, flag, block);
-  }
+  const bool narrow = !arrays.empty() && std::get<3>(arrays[0]).itemsize() == 2;
+  const auto sum = narrow ? &sum_sets<std::uint16_t, Id> : &sum_sets<std::uint32_t, Id>;
+  sum(arrays, heads, flags, sums, row_begin, row_end, flag, block);
   return to_tuple_or_room(std::move(block), indices_room, data_room);
 }
 

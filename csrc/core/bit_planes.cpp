@@ -37,8 +37,8 @@ inline void add_carry(Line carry, Line* planes, int plane, int n_planes) {
 }
 
 // Adds 2^K lines to planes[0, K); returns the carry. (A full adder: sum, and majority.)
-template <int K>
-inline Line sum_plain(const Line* lines, const Member* members, Line* planes) {
+template <int K, class Number>
+inline Line sum_plain(const Line* lines, const Member<Number>* members, Line* planes) {
   if constexpr (K == 0) {
     return lines[members->line];
   } else {
@@ -54,13 +54,25 @@ inline Line sum_plain(const Line* lines, const Member* members, Line* planes) {
   }
 }
 
-PROBSIG_MULTIVERSION
-void add_lines_plain(const Line* lines, const Member* members, std::int64_t size, Line* planes,
-                     int n_planes) {
+template <class Number>
+inline void add_plain(const Line* lines, const Member<Number>* members, std::int64_t size,
+                      Line* planes, int n_planes) {
   for (std::int64_t k = 0; k < size; k += 1 << kLeastPlanes) {
     const Line carry = sum_plain<kLeastPlanes>(lines, members + k, planes);
     add_carry(carry, planes, kLeastPlanes, n_planes);
   }
+}
+
+PROBSIG_MULTIVERSION
+void add_lines_plain(const Line* lines, const Member<std::uint16_t>* members, std::int64_t size,
+                     Line* planes, int n_planes) {
+  add_plain(lines, members, size, planes, n_planes);
+}
+
+PROBSIG_MULTIVERSION
+void add_lines_plain(const Line* lines, const Member<std::uint32_t>* members, std::int64_t size,
+                     Line* planes, int n_planes) {
+  add_plain(lines, members, size, planes, n_planes);
 }
 
 // Bit i of a byte as the lowest bit of byte i.
@@ -115,17 +127,18 @@ std::int64_t take_counts_plain(const Line* planes, int n_planes, std::int64_t fi
 #if defined(PROBSIG_X86_VECTORS)
 #define PROBSIG_AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx512vbmi2")))
 
+// Most carries end after a few planes: where a row has few lines, at once.
 PROBSIG_AVX512 inline void add_carry_avx512(__m512i carry, Line* planes, int plane, int n_planes) {
-  for (; plane < n_planes; ++plane) {
+  for (; plane < n_planes && _mm512_test_epi64_mask(carry, carry) != 0; ++plane) {
     const __m512i before = _mm512_loadu_si512(planes + plane);
     _mm512_storeu_si512(planes + plane, _mm512_xor_si512(before, carry));
     carry = _mm512_and_si512(before, carry);
   }
 }
 
-template <int K>
+template <int K, class Number>
 PROBSIG_AVX512 __attribute__((always_inline)) inline __m512i sum_avx512(const Line* lines,
-                                                                        const Member* members,
+                                                                        const Member<Number>* members,
                                                                         __m512i* planes) {
   if constexpr (K == 0) {
     return _mm512_loadu_si512(lines + members->line);
@@ -139,28 +152,42 @@ PROBSIG_AVX512 __attribute__((always_inline)) inline __m512i sum_avx512(const Li
   }
 }
 
-// Groups of 2^K as long as there are enough; the low planes stay in registers.
-template <int K>
-PROBSIG_AVX512 inline std::int64_t add_groups_avx512(const Line* lines, const Member* members,
-                                                     std::int64_t size, Line* planes,
-                                                     int n_planes) {
-  __m512i low[K];
-  for (int i = 0; i < K; ++i) low[i] = _mm512_loadu_si512(planes + i);
-  std::int64_t done = 0;
-  for (; size - done >= 1 << K; done += 1 << K) {
-    add_carry_avx512(sum_avx512<K>(lines, members + done, low), planes, K, n_planes);
+// Adds 2^K lines; the lowest planes are in registers.
+template <int K, int Low, class Number>
+PROBSIG_AVX512 inline void add_group_avx512(const Line* lines, const Member<Number>* members,
+                                            __m512i (&low)[Low], Line* planes, int n_planes) {
+  __m512i carry = sum_avx512<K>(lines, members, low);
+  for (int i = K; i < Low; ++i) {
+    const __m512i before = low[i];
+    low[i] = _mm512_xor_si512(before, carry);
+    carry = _mm512_and_si512(before, carry);
   }
-  for (int i = 0; i < K; ++i) _mm512_storeu_si512(planes + i, low[i]);
-  return done;
+  add_carry_avx512(carry, planes, Low, n_planes);
 }
 
-PROBSIG_AVX512 void add_lines_avx512(const Line* lines, const Member* members, std::int64_t size,
-                                     Line* planes, int n_planes) {
-  std::int64_t done = 0;
-  if (size >= 1 << kLong && n_planes > kLong) {
-    done = add_groups_avx512<kLong>(lines, members, size, planes, n_planes);
+template <int Low, class Number>
+PROBSIG_AVX512 inline void add_groups_avx512(const Line* lines, const Member<Number>* members,
+                                             std::int64_t size, Line* planes, int n_planes) {
+  __m512i low[Low];
+  for (int i = 0; i < Low; ++i) low[i] = _mm512_loadu_si512(planes + i);
+  const Member<Number>* const end = members + size;
+  for (; end - members >= 1 << Low; members += 1 << Low) {
+    add_group_avx512<Low>(lines, members, low, planes, n_planes);
   }
-  add_groups_avx512<kLeastPlanes>(lines, members + done, size - done, planes, n_planes);
+  for (; members < end; members += 1 << kLeastPlanes) {
+    add_group_avx512<kLeastPlanes>(lines, members, low, planes, n_planes);
+  }
+  for (int i = 0; i < Low; ++i) _mm512_storeu_si512(planes + i, low[i]);
+}
+
+template <class Number>
+PROBSIG_AVX512 void add_lines_avx512(const Line* lines, const Member<Number>* members, std::int64_t size,
+                                     Line* planes, int n_planes) {
+  if (n_planes >= kLong) {
+    add_groups_avx512<kLong>(lines, members, size, planes, n_planes);
+  } else {
+    add_groups_avx512<kLeastPlanes>(lines, members, size, planes, n_planes);
+  }
 }
 
 // 64 lanes of up to eight planes as bytes.
@@ -230,13 +257,17 @@ bool has_byte_compress() {
 
 }  // namespace
 
-void add_lines(const Line* lines, const Member* members, std::int64_t size, Line* planes,
+template <class Number>
+void add_lines(const Line* lines, const Member<Number>* members, std::int64_t size, Line* planes,
                int n_planes) {
 #if defined(PROBSIG_X86_VECTORS)
   if (has_byte_compress()) return add_lines_avx512(lines, members, size, planes, n_planes);
 #endif
   add_lines_plain(lines, members, size, planes, n_planes);
 }
+
+template void add_lines(const Line*, const Member<std::uint16_t>*, std::int64_t, Line*, int);
+template void add_lines(const Line*, const Member<std::uint32_t>*, std::int64_t, Line*, int);
 
 std::int64_t take_counts(const Line* planes, int n_planes, std::int64_t first, std::uint16_t* lanes,
                          std::uint32_t* counts) {

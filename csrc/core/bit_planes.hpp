@@ -24,15 +24,18 @@ inline int planes_for(std::uint64_t most) {
   return planes;
 }
 
-// Which line of a slab a member adds, and what it means to the caller.
+// Which line of a slab a member adds, and what else it means to the caller. `Number`: uint16_t where
+// all of both fit, as half the bytes are half the cache lines, or uint32_t.
+template <class Number>
 struct Member {
-  std::uint32_t line;
-  std::uint32_t other;
+  Number line;
+  Number other;
 };
 
 // Adds the lines of `size` members, whole groups, to the counters in planes[0, n_planes), none of which
 // overflows.
-void add_lines(const Line* lines, const Member* members, std::int64_t size, Line* planes,
+template <class Number>
+void add_lines(const Line* lines, const Member<Number>* members, std::int64_t size, Line* planes,
                int n_planes);
 
 // What `take_counts` may write beyond the counts it finds.

@@ -14,15 +14,15 @@ namespace {
 
 // Planes of a tile of rows, in lines: 4 MB. A tile goes through the lines of one block of heads and
 // one part after the other, a quarter of a megabyte each, which so stay in the cache for all its rows.
-constexpr std::int64_t kTileLines = std::int64_t{1} << 16;
+constexpr std::int64_t kTileLines = std::int64_t{1} << 17;
 // Members whose tails are asked for ahead of time.
 constexpr std::int64_t kAhead = 8;
 
 // `Count` holds the number of all sets.
-template <class Id, class Count>
+template <class Id, class Number, class Count>
 class SetSummer {
  public:
-  SetSummer(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
+  SetSummer(const std::vector<SetIndexView<Id, Number>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
             Span<std::int64_t> additions, CancelFlag cancel)
       : parts_(parts),
         heads_(heads),
@@ -94,7 +94,7 @@ class SetSummer {
     }
   }
 
-  void add_part(const SetIndexView<Id>& part, std::int64_t block, const TileRow& to) {
+  void add_part(const SetIndexView<Id, Number>& part, std::int64_t block, const TileRow& to) {
     const std::int64_t begin = part.indptr[to.row], size = part.indptr[to.row + 1] - begin;
     if (size == 0) return;
     add_lines(part.slab(block), part.members.data + begin, size, planes(to, block), to.n_planes);
@@ -109,26 +109,50 @@ class SetSummer {
     const std::int64_t additions = additions_[each.row];
     if (additions == 0) return;
     if (additions > dense_from(columns() - each.row)) {
-      add_row(each, [this](Id id, Count sets) { sums_.add_dense(id, sets); });
+      add_row<true>(each, [this](Id id, Count sets) { sums_.add_dense(id, sets); });
       sums_.emit_dense(block, additions, each.row);
     } else {
-      add_row(each, [this](Id id, Count sets) { sums_.add(id, sets); });
+      add_row<false>(each, [this](Id id, Count sets) { sums_.add(id, sets); });
       sums_.emit(block);
     }
   }
 
-  template <class Add>
+  // `below`: whether columns below the row may be added to. Rows rise, and so nobody looks there.
+  template <bool below, class Add>
   void add_row(const TileRow& each, Add add) {
     if (lined_[each.row]) take_heads(each, add);
     for (const auto& part : parts_) {
       if (lined_[each.row]) {
-        const auto end = [&part](std::uint32_t set) { return part.tail_ends[set]; };
-        add_members(part, each.row, part.tails.data, end, add);
+        const auto end = [&part](Number set) { return part.tails.data + part.tail_ends[set]; };
+        // The gaps hold zeros, which are not below the first row.
+        if (below && each.row > 0) {
+          add_members(part, each.row, end, [&](const Id* last, const Id* first) {
+            for (; last > first; last -= 4) add_four(last - 4, add);
+          });
+        } else {
+          add_members(part, each.row, end, all_of(add));
+        }
       } else {
-        const auto end = [&part](std::uint32_t set) { return part.set_indptr[set + 1]; };
-        add_members(part, each.row, part.ids.data, end, add);
+        const auto end = [&part](Number set) { return part.ids.data + part.set_indptr[set + 1]; };
+        add_members(part, each.row, end, all_of(add));
       }
     }
+  }
+
+  template <class Add>
+  static auto all_of(Add add) {
+    return [add](const Id* last, const Id* first) {
+      for (; last - first >= 4; last -= 4) add_four(last - 4, add);
+      while (last > first) add(*--last, 1);
+    };
+  }
+
+  template <class Add>
+  static void add_four(const Id* ids, Add add) {
+    add(ids[0], 1);
+    add(ids[1], 1);
+    add(ids[2], 1);
+    add(ids[3], 1);
   }
 
   template <class Add>
@@ -143,27 +167,20 @@ class SetSummer {
     }
   }
 
-  // Adds the ids from each member's place on, to where its set ends.
-  template <class End, class Add>
-  static void add_members(const SetIndexView<Id>& part, std::int64_t row, const Id* ids, End end_of,
-                          Add add) {
+  // add_ids(last, first) for each member: so many ids, to where its set ends.
+  template <class End, class AddIds>
+  static void add_members(const SetIndexView<Id, Number>& part, std::int64_t row, End end_of,
+                          AddIds add_ids) {
     const std::int64_t end = part.indptr[row + 1];
     for (std::int64_t k = part.indptr[row]; k < end; ++k) {
-      if (k + kAhead < end) prefetch_read(ids + part.members[k + kAhead].other);
-      const Member member = part.members[k];
-      const Id* id = ids + member.other;
-      const Id* const last = ids + end_of(member.line);
-      for (; last - id >= 4; id += 4) {
-        add(id[0], 1);
-        add(id[1], 1);
-        add(id[2], 1);
-        add(id[3], 1);
-      }
-      for (; id < last; ++id) add(*id, 1);
+      if (k + kAhead < end) prefetch_read(end_of(part.members[k + kAhead].line) - 1);
+      const Member<Number> member = part.members[k];
+      const Id* const last = end_of(member.line);
+      add_ids(last, last - member.other);
     }
   }
 
-  const std::vector<SetIndexView<Id>>& parts_;
+  const std::vector<SetIndexView<Id, Number>>& parts_;
   Span<Id> heads_;
   Span<std::uint8_t> lined_;
   Span<std::int64_t> additions_;
@@ -176,27 +193,29 @@ class SetSummer {
 
 }  // namespace
 
-template <class Id>
-void set_sums(const std::vector<SetIndexView<Id>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
-              Span<std::int64_t> additions, std::int64_t row_begin, std::int64_t row_end,
-              CancelFlag cancel, NarrowBlockBuilder& block) {
+template <class Id, class Number>
+void set_sums(const std::vector<SetIndexView<Id, Number>>& parts, Span<Id> heads,
+              Span<std::uint8_t> lined, Span<std::int64_t> additions, std::int64_t row_begin,
+              std::int64_t row_end, CancelFlag cancel, NarrowBlockBuilder& block) {
   std::int64_t sets = 0;
   for (const auto& part : parts) sets += part.sets();
   if (sets <= std::numeric_limits<std::uint16_t>::max()) {
-    SetSummer<Id, std::uint16_t>(parts, heads, lined, additions, cancel)
+    SetSummer<Id, Number, std::uint16_t>(parts, heads, lined, additions, cancel)
         .run(row_begin, row_end, block);
   } else {
-    SetSummer<Id, std::uint32_t>(parts, heads, lined, additions, cancel)
+    SetSummer<Id, Number, std::uint32_t>(parts, heads, lined, additions, cancel)
         .run(row_begin, row_end, block);
   }
 }
 
-#define PROBSIG_INSTANTIATE(Id)                                                                  \
-  template void set_sums(const std::vector<SetIndexView<Id>>&, Span<Id>, Span<std::uint8_t>,     \
-                         Span<std::int64_t>, std::int64_t, std::int64_t, CancelFlag,             \
-                         NarrowBlockBuilder&);
-PROBSIG_INSTANTIATE(std::uint16_t)
-PROBSIG_INSTANTIATE(std::uint32_t)
+#define PROBSIG_INSTANTIATE(Id, Number)                                                       \
+  template void set_sums(const std::vector<SetIndexView<Id, Number>>&, Span<Id>,              \
+                         Span<std::uint8_t>, Span<std::int64_t>, std::int64_t, std::int64_t, \
+                         CancelFlag, NarrowBlockBuilder&);
+PROBSIG_INSTANTIATE(std::uint16_t, std::uint16_t)
+PROBSIG_INSTANTIATE(std::uint16_t, std::uint32_t)
+PROBSIG_INSTANTIATE(std::uint32_t, std::uint16_t)
+PROBSIG_INSTANTIATE(std::uint32_t, std::uint32_t)
 #undef PROBSIG_INSTANTIATE
 
 }  // namespace probsig

@@ -168,8 +168,8 @@ struct Plan {
 };
 
 // Sets of runs, and which of them hold both of two tokens.
-template <class Token>
-void try_sets(Draw& draw, int threads, std::int64_t most) {
+template <class Token, class Number>
+void try_sets_with(Draw& draw, int threads, std::int64_t most) {
   auto chunk = random_chunk<Token>(draw, most);
   if (draw.chance(25)) {  // many short sets of few ids
     chunk.histogram.assign(100, 0);
@@ -204,12 +204,12 @@ void try_sets(Draw& draw, int threads, std::int64_t most) {
   }
   SetTotals totals = set_totals(span(indptr), span(ids), vocab_size);
   const Plan<Token> plan(draw, vocab_size);
-  SetIndex<Token> shared = set_index(span(indptr), span(ids), view_of(totals.frequency),
-                                     span(plan.heads), span(plan.lined));
-  const SetIndexView<Token> view{span(indptr),           span(ids),
-                                 view_of(shared.indptr), view_of(shared.members),
-                                 view_of(shared.tails),  view_of(shared.tail_ends),
-                                 view_of(shared.lines)};
+  SetIndex<Token, Number> shared = set_index<Token, Number>(
+      span(indptr), span(ids), view_of(totals.frequency), span(plan.heads), span(plan.lined));
+  const SetIndexView<Token, Number> view{span(indptr),           span(ids),
+                                         view_of(shared.indptr), view_of(shared.members),
+                                         view_of(shared.tails),  view_of(shared.tail_ends),
+                                         view_of(shared.lines)};
   together(threads, [&](int thread) {
     const CancelFlag flag(&kRunning);
     auto sets = sequence_sets(span(chunk.tokens), span(chunk.starts), span(chunk.ends), vocab_size,
@@ -220,10 +220,17 @@ void try_sets(Draw& draw, int threads, std::int64_t most) {
     const std::int64_t begin = vocab_size * thread / threads;
     const std::int64_t end = vocab_size * (thread + 1) / threads;
     NarrowBlockBuilder block(end - begin);
-    set_sums<Token>({view}, span(plan.heads), span(plan.lined), view_of(totals.row_sums), begin,
+    set_sums<Token, Number>({view}, span(plan.heads), span(plan.lined), view_of(totals.row_sums), begin,
                     end, flag, block);
     check(cells_of(block, begin) == rows_of(cells, begin, end), "set_sums");
   });
+}
+
+template <class Token>
+void try_sets(Draw& draw, int threads, std::int64_t most) {
+  const auto any = draw.chance(50) ? &try_sets_with<Token, std::uint16_t>
+                                   : &try_sets_with<Token, std::uint32_t>;
+  any(draw, threads, most);
 }
 
 template <class Token>

@@ -30,7 +30,7 @@ class SetIndex(NamedTuple):
     set_indptr: NDArray[np.int64]
     ids: Tokens
     indptr: NDArray[np.int64]
-    members: NDArray[np.uint32]
+    members: NDArray[np.uint16] | NDArray[np.uint32]
     tails: Tokens
     tail_ends: NDArray[np.uint32]
     lines: NDArray[np.uint64]
@@ -66,9 +66,10 @@ def indexed(
     frequency = np.sum([pairs.frequency for pairs in parts], axis=0)
     head_ids = _heads(parts, frequency)
     lined = ((frequency >= _LINED) & (head_ids.size > 0)).astype(np.uint8)
+    has_short_members = all(map(_fits_short_members, parts))
 
     def index(pairs: SetPairs) -> SetIndex:
-        arrays = kernel(pairs.indptr, pairs.ids, pairs.frequency, head_ids, lined)
+        arrays = kernel(pairs.indptr, pairs.ids, pairs.frequency, head_ids, lined, has_short_members)
         return SetIndex(pairs.indptr, pairs.ids, *arrays)
 
     return [
@@ -89,6 +90,11 @@ def set_sums(
     kernel = _cpu.set_sums_uint16 if narrow else _cpu.set_sums_uint32
     data = room.data.view(np.int32)[: room.indices.size]
     return Block(*kernel(*sets, row_begin, row_end, cancel, room.indices, data))
+
+
+def _fits_short_members(pairs: SetPairs) -> bool:
+    sizes = np.diff(pairs.indptr)
+    return sizes.size < 2**16 and int(sizes.max(initial=0)) < 2**16
 
 
 def _heads(parts: list[SetPairs], frequency: NDArray[np.int64]) -> Tokens:
