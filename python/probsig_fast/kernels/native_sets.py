@@ -69,7 +69,9 @@ def indexed(
     has_short_members = all(map(_fits_short_members, parts))
 
     def index(pairs: SetPairs) -> SetIndex:
-        arrays = kernel(pairs.indptr, pairs.ids, pairs.frequency, head_ids, lined, has_short_members)
+        arrays = kernel(
+            pairs.indptr, pairs.ids, pairs.frequency, head_ids, lined, has_short_members
+        )
         return SetIndex(pairs.indptr, pairs.ids, *arrays)
 
     return [
