@@ -103,15 +103,16 @@ std::int64_t run_sets(std::int64_t vocab_size) {
       lined.push_back(is_head);
       if (is_head) heads.push_back(static_cast<Token>(id));
     }
-    SetIndex<Token, std::uint16_t> index =
-        set_index<Token, std::uint16_t>(span_of(sets.indptr), span_of(sets.ids), span_of(totals.frequency),
-                         span(heads), span(lined));
+    auto index = set_index<Token, std::uint16_t>(span_of(sets.indptr), span_of(sets.ids),
+                                                 span_of(totals.frequency), span(heads),
+                                                 span(lined));
+    const SetIndexView<Token, std::uint16_t> view{
+        span_of(sets.indptr), span_of(sets.ids),       span_of(index.indptr),
+        span_of(index.members), span_of(index.tails), span_of(index.tail_ends),
+        span_of(index.lines)};
     NarrowBlockBuilder block(vocab_size);
-    set_sums<Token, std::uint16_t>({{span_of(sets.indptr), span_of(sets.ids), span_of(index.indptr),
-                      span_of(index.members), span_of(index.tails), span_of(index.tail_ends),
-                      span_of(index.lines)}},
-                    span(heads), span(lined), span_of(totals.row_sums), 0, vocab_size, kFlag,
-                    block);
+    set_sums<Token, std::uint16_t>({view}, span(heads), span(lined), span_of(totals.row_sums), 0,
+                                   vocab_size, kFlag, block);
   });
   return chunk.core;
 }

@@ -103,17 +103,18 @@ SpansView<Id> as_spans(std::int64_t row_begin, std::int64_t row_end, const py::a
 
 // That members lie within the sets is the caller's to keep, who has them from `set_index`.
 template <class Id, class Number>
-SetIndexView<Id, Number> as_set_index(std::int64_t rows, std::int64_t heads, const py::array& set_indptr,
-                              const py::array& ids, const py::array& indptr,
-                              const py::array& members, const py::array& tails,
-                              const py::array& tail_ends, const py::array& lines) {
+SetIndexView<Id, Number> as_set_index(std::int64_t rows, std::int64_t heads,
+                                      const py::array& set_indptr, const py::array& ids,
+                                      const py::array& indptr, const py::array& members,
+                                      const py::array& tails, const py::array& tail_ends,
+                                      const py::array& lines) {
   SetIndexView<Id, Number> index{as_span<std::int64_t>(set_indptr, "set_indptr"),
-                         as_span<Id>(ids, "ids"),
-                         as_span<std::int64_t>(indptr, "indptr"),
-                         as_structures<Member<Number>, Number>(members, "members"),
-                         as_span<Id>(tails, "tails"),
-                         as_span<std::uint32_t>(tail_ends, "tail_ends"),
-                         as_structures<Line, std::uint64_t>(lines, "lines")};
+                                 as_span<Id>(ids, "ids"),
+                                 as_span<std::int64_t>(indptr, "indptr"),
+                                 as_structures<Member<Number>, Number>(members, "members"),
+                                 as_span<Id>(tails, "tails"),
+                                 as_span<std::uint32_t>(tail_ends, "tail_ends"),
+                                 as_structures<Line, std::uint64_t>(lines, "lines")};
   if (index.indptr.size != rows + 1 || index.sets() < 0 ||
       index.tail_ends.size != index.sets() + 1 ||
       index.lines.size != line_blocks(heads) * (index.sets() + 1)) {

@@ -137,9 +137,8 @@ PROBSIG_AVX512 inline void add_carry_avx512(__m512i carry, Line* planes, int pla
 }
 
 template <int K, class Number>
-PROBSIG_AVX512 __attribute__((always_inline)) inline __m512i sum_avx512(const Line* lines,
-                                                                        const Member<Number>* members,
-                                                                        __m512i* planes) {
+PROBSIG_AVX512 __attribute__((always_inline)) inline __m512i sum_avx512(
+    const Line* lines, const Member<Number>* members, __m512i* planes) {
   if constexpr (K == 0) {
     return _mm512_loadu_si512(lines + members->line);
   } else {
@@ -181,8 +180,8 @@ PROBSIG_AVX512 inline void add_groups_avx512(const Line* lines, const Member<Num
 }
 
 template <class Number>
-PROBSIG_AVX512 void add_lines_avx512(const Line* lines, const Member<Number>* members, std::int64_t size,
-                                     Line* planes, int n_planes) {
+PROBSIG_AVX512 void add_lines_avx512(const Line* lines, const Member<Number>* members,
+                                     std::int64_t size, Line* planes, int n_planes) {
   if (n_planes >= kLong) {
     add_groups_avx512<kLong>(lines, members, size, planes, n_planes);
   } else {

@@ -12,7 +12,7 @@
 namespace probsig {
 namespace {
 
-// Planes of a tile of rows, in lines: 4 MB. A tile goes through the lines of one block of heads and
+// Planes of a tile of rows, in lines: 8 MB. A tile goes through the lines of one block of heads and
 // one part after the other, a quarter of a megabyte each, which so stay in the cache for all its rows.
 constexpr std::int64_t kTileLines = std::int64_t{1} << 17;
 // Members whose tails are asked for ahead of time.
@@ -22,8 +22,8 @@ constexpr std::int64_t kAhead = 8;
 template <class Id, class Number, class Count>
 class SetSummer {
  public:
-  SetSummer(const std::vector<SetIndexView<Id, Number>>& parts, Span<Id> heads, Span<std::uint8_t> lined,
-            Span<std::int64_t> additions, CancelFlag cancel)
+  SetSummer(const std::vector<SetIndexView<Id, Number>>& parts, Span<Id> heads,
+            Span<std::uint8_t> lined, Span<std::int64_t> additions, CancelFlag cancel)
       : parts_(parts),
         heads_(heads),
         lined_(lined),

@@ -220,8 +220,8 @@ void try_sets_with(Draw& draw, int threads, std::int64_t most) {
     const std::int64_t begin = vocab_size * thread / threads;
     const std::int64_t end = vocab_size * (thread + 1) / threads;
     NarrowBlockBuilder block(end - begin);
-    set_sums<Token, Number>({view}, span(plan.heads), span(plan.lined), view_of(totals.row_sums), begin,
-                    end, flag, block);
+    set_sums<Token, Number>({view}, span(plan.heads), span(plan.lined), view_of(totals.row_sums),
+                            begin, end, flag, block);
     check(cells_of(block, begin) == rows_of(cells, begin, end), "set_sums");
   });
 }
