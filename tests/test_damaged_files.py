@@ -16,7 +16,9 @@ import pytest
 from oracle import saved_bytes
 
 import probsig_fast as ps
+from probsig_fast.csr import Csr
 from probsig_fast.errors import CountsFileError, ProbsigError
+from probsig_fast.table import Table
 
 V = 4
 DOCUMENTS = [[0, 1, 2, 1, 0], [3, 1], [3, 3, 0]]
@@ -330,12 +332,12 @@ def test_files_that_are_no_counts_files(tmp_path: Path) -> None:
 def test_verify_finds_entries_that_add_up_and_are_wrong(
     columns: list[int], data: list[int], message: str, tmp_path: Path
 ) -> None:
-    counts = ps.Counts.from_arrays(
+    entries = Csr(np.array([0, 2, 2]), np.array(columns, np.int32), np.array(data), 2)
+    column_sum = np.bincount(columns, data, minlength=2).astype(np.int64)
+    counts = ps.Counts.from_table(
+        Table(entries=entries, row_sum=np.array([sum(data), 0]), column_sum=column_sum),
         ps.Next(),
         counted().boundaries,
-        np.array([0, 2, 2], np.int64),
-        np.array(columns, np.int32),
-        np.array(data, np.int64),
         np.array([sum(data) + 1, sum(data)], np.int64),
         sum(data) + 1,
     )

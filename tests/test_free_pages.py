@@ -60,7 +60,7 @@ def test_what_waits_is_bounded_and_given_back(kernels: Kernels) -> None:
     before = resident()
     kernels.keep_memory(64 * MEGABYTE)
     try:
-        blocks = [counted(kernels, seed) for seed in range(20)]
+        blocks = [counted(kernels, seed) for seed in range(30)]
         taken = resident() - before
         del blocks
         assert taken > 80 * MEGABYTE

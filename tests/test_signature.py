@@ -202,7 +202,7 @@ def test_names_and_strings() -> None:
 def test_forming_phi_next_copies_nothing() -> None:
     counts = ps.count([[0, 1, 2]], vocab_size=V)
     signature = counts.phi_next()
-    assert np.shares_memory(signature.counts, counts.data)
+    assert np.shares_memory(signature.counts, counts.stored)
     assert np.shares_memory(signature.indices, counts.indices)
 
 

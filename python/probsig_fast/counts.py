@@ -73,6 +73,7 @@ class Counts(RelationTable):
         Raises:
             ArgumentError: the relation is `Prefix`, and `label_count` is missing.
             CountOverflowError: the total is past 2^63 - 1.
+            CountsFileError: a column that is not there, or a count below 1.
         """
         kernels = choose().load() if kernels is None else kernels
         entries = Csr(indptr, indices, data, unigram.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from .. import files
@@ -38,17 +38,23 @@ class Chunks:
         self.is_over = False
         for owned in islice(self._slices, done):
             advance(owned.core)
-        self._next = next(self._slices, None)
 
     def turn(self, is_due: Callable[[], bool]) -> Iterator[Slice]:
-        """At least one chunk, and more until something is due; after the last, nothing is."""
-        while self._next is not None:
-            owned, self._next = self._next, next(self._slices, None)
+        """At least one chunk, and more until something is due."""
+        for owned in self._slices:
             self.done += 1
             yield owned
-            if self._next is not None and is_due():
+            if is_due():
                 return
         self.is_over = True
+
+    def look_ahead(self) -> None:
+        """Find out whether the last chunk was the last."""
+        following = next(self._slices, None)
+        if following is None:
+            self.is_over = True
+        else:
+            self._slices = chain([following], self._slices)
 
 
 class Checkpoints:
@@ -98,6 +104,8 @@ class Checkpoints:
         chunks = Chunks(slices, self.chunks, advance)
         while not chunks.is_over:
             count(chunks.turn(lambda: self.is_due or is_full()))
+            if self.work is None:  # then saving is an error, which the last chunk does not need
+                chunks.look_ahead()
             if not chunks.is_over:
                 began = time.monotonic()
                 self.commit(chunks.done, tally, save(), began)

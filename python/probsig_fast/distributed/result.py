@@ -14,7 +14,7 @@ from ..counting.job import Job, Tally
 from ..counting.joined_rows import JoinedRows
 from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
-from ..relations import Prefix, SameSequence
+from ..relations import SameSequence
 from ..row_files import RowWriter
 from ..table import Marginals, PieceSums, Table
 from ..third_order import ThirdOrder
@@ -87,7 +87,7 @@ class _Table:
             self._writer = RowWriter(folder, job.vocab_size, self._is_triangle)
 
     def append(self, piece: Csr) -> None:
-        columns, block = self._job.vocab_size, piece.block()
+        columns, block = self._job.vocab_size, piece.kept_block()
         self._marginals.add(PieceSums.of(block, columns, self._job.kernels))
         if self._joined is not None:
             self._joined.append(block)
@@ -101,9 +101,6 @@ class _Table:
         else:
             assert self._joined is not None
             entries = self._joined.csr(self._job.vocab_size)
-            if not isinstance(self._job.relation, (Prefix, SameSequence)):  # as counted here
-                stored = entries.stored.astype(np.int64, copy=False)
-                entries = Csr(entries.indptr, entries.indices, stored, entries.columns)
         return self._marginals.table(entries, self._is_triangle)
 
     def remove(self) -> None:
