@@ -34,7 +34,7 @@ ORDER = [
         "token_strings",
         "sources",
     ),
-    *("boundaries", "relations", "kernels", "csr", "accumulator", "files"),
+    *("boundaries", "relations", "kernels", "csr", "joined_rows", "accumulator", "files"),
     *("work_dir", "row_range", "row_files", "signature", "conditionals", "table"),
     *("counts_file", "counts_folder", "runs", "third_order", "merging", "parquet"),
     *("relation_table", "counts", "steps", "labelled", "counting", "distributed", "alignment"),

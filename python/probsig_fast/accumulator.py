@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CountOverflowError, CountsFileError
+from .joined_rows import JoinedRows
 from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
@@ -71,11 +72,11 @@ class Accumulator:
         return (self._summed + self._waiting) * ENTRY_BYTES
 
     def result(self) -> Block:
-        """The sum; the accumulator is empty afterwards."""
-        self._merge()
-        sums = [blocks[0] for blocks in self._ranges if blocks]
-        self._ranges = []  # so that `_stack` holds the only references
-        return _stack(sums, self._pool) if sums else empty_block(self._columns)
+        """The sum, its counts in 32 bits where all fit; the accumulator is empty afterwards."""
+        ranges, self._ranges = self._ranges, []
+        if not ranges[0]:
+            return empty_block(self._columns)
+        return _sum_of(ranges, self._columns, self._kernels, self._pool)
 
     def drained(self) -> Iterator[Block]:
         """The sum, row range by row range; the accumulator is empty afterwards."""
@@ -116,8 +117,22 @@ def add_blocks(blocks: list[Block], columns: int, kernels: Kernels, pool: Worker
     """
     cuts = _row_cuts(blocks, pool)
     pieces = zip(*(_split(block, cuts) for block in blocks), strict=True)
-    parts = list(pool.map(lambda each: merged(list(each), columns, kernels), pieces))
-    return _stack(parts, pool)
+    return _sum_of([list(each) for each in pieces], columns, kernels, pool)
+
+
+def _sum_of(ranges: list[list[Block]], columns: int, kernels: Kernels, pool: WorkerPool) -> Block:
+    """The sum of the blocks of each row range, one below the other. Each is freed once it is summed
+    and copied, and new pages are the work of several threads."""
+    rows = sum(blocks[0].indptr.size - 1 for blocks in ranges)
+    joined = JoinedRows(rows, sum(block.data.size for blocks in ranges for block in blocks))
+
+    def work(index: int) -> None:
+        blocks, ranges[index] = ranges[index], []
+        joined.put(index, merged(blocks, columns, kernels) if len(blocks) > 1 else blocks[0])
+
+    for _ in pool.map(work, range(len(ranges))):
+        pass
+    return joined.csr(columns).kept_block()
 
 
 def merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:
@@ -160,34 +175,3 @@ def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
         rows = block.indptr[begin : end + 1] - low
         pieces.append(Block(rows, block.indices[low:high], block.data[low:high]))
     return pieces
-
-
-def _stack(parts: list[Block], pool: WorkerPool) -> Block:
-    """Row ranges one below the other, their counts in 32 bits if all fit; empties the list, to free
-    each part once it is copied."""
-    fit = all(pool.map(_fits, parts))
-    if len(parts) == 1 and fit == (parts[0].data.dtype == np.int32):
-        return parts[0]
-    offsets = np.cumsum([0, *(part.data.size for part in parts)])
-    rows = np.cumsum([0, *(part.indptr.size - 1 for part in parts)])
-    indptr = np.empty(rows[-1] + 1, np.int64)
-    indices = np.empty(offsets[-1], np.int32)
-    data = np.empty(offsets[-1], np.int32 if fit else np.int64)
-    indptr[-1] = offsets[-1]
-    waiting = dict(enumerate(parts))
-    parts.clear()
-
-    def copy(index: int) -> None:
-        part = waiting.pop(index)
-        entries = slice(offsets[index], offsets[index + 1])
-        indptr[rows[index] : rows[index + 1]] = part.indptr[:-1] + offsets[index]
-        indices[entries], data[entries] = part.indices, part.data
-
-    for _ in pool.map(copy, range(len(waiting))):  # much of it is new pages: several threads help
-        pass
-    return Block(indptr, indices, data)
-
-
-def _fits(block: Block) -> bool:
-    """Whether 32 bits hold its counts."""
-    return block.data.dtype == np.int32 or int(block.data.max(initial=0)) < 2**31

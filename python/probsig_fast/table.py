@@ -205,7 +205,7 @@ class PieceSums(NamedTuple):
 def row_pieces(block: Block, threads: int) -> Iterator[Block]:
     """A block's rows in as many ranges of about equally many entries as keep so many threads busy;
     few entries in one."""
-    ranges = 1 if block.indices.size < _SMALL else max(4 * threads, 1)
+    ranges = 1 if block.indices.size < _SMALL else 2 * threads
     aims = block.indptr[-1] * np.arange(1, ranges) // ranges
     cuts = [0, *np.searchsorted(block.indptr, aims).tolist(), block.indptr.size - 1]
     return (row_range(block, begin, end) for begin, end in pairwise(cuts))

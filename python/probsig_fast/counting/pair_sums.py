@@ -12,6 +12,7 @@ from ..accumulator import Accumulator, add_blocks, row_cuts
 from ..budget import size_text
 from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
+from ..joined_rows import JoinedRows
 from ..kernels.contract import Block, Kernels
 from ..pool import WorkerPool
 from ..relations import Next
@@ -19,7 +20,6 @@ from ..runs import Run, merged_pieces, merged_rows, table_in_files
 from ..table import Table, table_of
 from .checkpoints import Checkpoints
 from .job import Job
-from .joined_rows import JoinedRows
 from .plan import Scanned
 
 #: As what the sum is saved.

@@ -22,13 +22,13 @@ from ..accumulator import ENTRY_BYTES, empty_block, merged
 from ..budget import size_text
 from ..csr import Csr
 from ..errors import MemoryLimitError
+from ..joined_rows import JoinedRows
 from ..kernels.contract import Block, Kernels, Room, Summand
 from ..pool import WorkerPool
 from ..runs import Run, table_in_files
 from ..sums import checked_total
 from ..table import Marginals, PieceSums, Table
 from .checkpoints import Checkpoints
-from .joined_rows import JoinedRows
 
 #: Bytes of an entry as the result keeps it while counts fit 32 bits.
 _JOINED_BYTES = 8

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..budget import memory_budget, size_text
 from ..counting.job import Job, Tally
-from ..counting.joined_rows import JoinedRows
 from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
+from ..joined_rows import JoinedRows
 from ..relations import SameSequence
 from ..row_files import RowWriter
 from ..table import Marginals, PieceSums, Table

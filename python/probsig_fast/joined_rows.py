@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..csr import Csr
-from ..kernels.contract import Block
+from .csr import Csr
+from .kernels.contract import Block
 
 
 class _Waiting(NamedTuple):
