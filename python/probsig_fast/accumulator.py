@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CountOverflowError, CountsFileError
-from .joined_rows import JoinedRows
+from .joined_rows import JoinedRows, is_wide
 from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
@@ -84,9 +84,9 @@ class Accumulator:
         sums = [blocks[0] for blocks in self._ranges if blocks][::-1]
         self._ranges = []
         if not sums:
-            yield _wide(empty_block(self._columns))
+            yield empty_block(self._columns)
         while sums:
-            yield _wide(sums.pop())
+            yield sums.pop()
 
     def _merge(self) -> None:
         unmerged = [index for index, blocks in enumerate(self._ranges) if len(blocks) > 1]
@@ -99,9 +99,11 @@ class Accumulator:
         self._ranges[index] = [merged(self._ranges[index], self._columns, self._kernels)]
 
 
-def _wide(block: Block) -> Block:
-    """What was never merged may have counts of 32 bits."""
-    return Block(block.indptr, block.indices, block.data.astype(np.int64, copy=False))
+def narrowed(block: Block) -> Block:
+    """Its counts in 32 bits, if all fit."""
+    if is_wide(block):
+        return block
+    return Block(block.indptr, block.indices, block.data.astype(np.int32, copy=False))
 
 
 def empty_block(rows: int) -> Block:
@@ -132,7 +134,7 @@ def _sum_of(ranges: list[list[Block]], columns: int, kernels: Kernels, pool: Wor
 
     for _ in pool.map(work, range(len(ranges))):
         pass
-    return joined.csr(columns).kept_block()
+    return joined.csr(columns).block()
 
 
 def merged(blocks: list[Block], columns: int, kernels: Kernels) -> Block:

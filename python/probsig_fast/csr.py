@@ -73,7 +73,7 @@ class Csr:
     Attributes:
         indptr: int64 [rows + 1].
         indices: int32 [nnz], sorted within a row.
-        stored: int [nnz]: int64, or int32 where all fit (sets, and files that say so).
+        stored: int [nnz]: int64, or int32 where all fit.
         columns: how many there are.
     """
 
@@ -161,11 +161,7 @@ class Csr:
         return Csr(indptr, self.indices[low:high], self.stored[low:high], self.columns)
 
     def block(self) -> Block:
-        """What kernels take."""
-        return Block(self.indptr, self.indices, self.stored.astype(np.int64, copy=False))
-
-    def kept_block(self) -> Block:
-        """What merging kernels take: counts in 32 bits where they are kept so."""
+        """What kernels take: the same arrays, counts in 32 bits where they are kept so."""
         return Block(self.indptr, self.indices, self.stored)  # type: ignore[arg-type]
 
     def transposed(self) -> Csr:

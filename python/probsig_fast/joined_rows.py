@@ -56,9 +56,9 @@ class JoinedRows:
 
     def put(self, index: int, block: Block, done: Callable[[], object] = lambda: None) -> None:
         """Range `index`, numbered from 0; `done` is called once the block's memory is free."""
-        is_wide = block.data.dtype == np.int64 and int(block.data.max(initial=0)) >= 2**31
+        waiting = _Waiting(block, is_wide(block), done)
         with self._copied:
-            self._waiting[index] = _Waiting(block, is_wide, done)
+            self._waiting[index] = waiting
         while place := self._next_place():
             try:
                 self._copy(place)
@@ -113,6 +113,11 @@ class JoinedRows:
     def _resize(self, entries: int) -> None:
         for array in (self._indices, self._stored):
             array.resize(entries, refcheck=False)
+
+
+def is_wide(block: Block) -> bool:
+    """Whether some count needs more than 32 bits."""
+    return block.data.dtype == np.int64 and int(block.data.max(initial=0)) >= 2**31
 
 
 def _room(entries: int, dtype: type[np.integer]) -> NDArray[Any]:

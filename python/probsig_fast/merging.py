@@ -58,7 +58,7 @@ def merge_tables(tables: Sequence[Table], kernels: Kernels, folder: Path | None 
             pieces = merged_pieces(entries, columns, kernels, pool)
             merged = table_in_files(folder, pieces, columns, is_triangle)
         else:
-            blocks = [table.entries.csr().kept_block() for table in tables]
+            blocks = [table.entries.csr().block() for table in tables]
             block = add_blocks(blocks, columns, kernels, pool)
             csr = Csr(block.indptr, block.indices, block.data, columns)
             merged = table_of(csr, kernels, is_triangle, pool)

@@ -157,7 +157,7 @@ def _sum(parts: Sequence[Entries], rows: tuple[int, int], columns: int, kernels:
     pieces = [part.between(*rows) for part in parts]
     if len(pieces) == 1:
         return pieces[0].block()
-    return merged([piece.kept_block() for piece in pieces], columns, kernels)
+    return merged([piece.block() for piece in pieces], columns, kernels)
 
 
 def _ranges(parts: Sequence[Entries], pool: WorkerPool, memory: float) -> Iterator[tuple[int, int]]:

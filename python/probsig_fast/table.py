@@ -72,7 +72,7 @@ class Table:
 
     @property
     def stored(self) -> NDArray[np.integer]:
-        """[nnz] as kept: int64, or int32 where all fit (sets, and files that say so).
+        """[nnz] as kept: int64, or int32 where all fit.
 
         This, `indptr`, `indices` and `data` are all entries in memory, wherever they are kept.
         """
@@ -265,7 +265,7 @@ def table_of(
 
     marginals = Marginals(entries.columns)
     for _, piece in entries.pieces():
-        blocks = row_pieces(piece.kept_block(), pool.threads if pool else 1)
+        blocks = row_pieces(piece.block(), pool.threads if pool else 1)
         for part in pool.map(summed, blocks) if pool else map(summed, blocks):
             marginals.add(part)
     return marginals.table(entries, is_triangle)

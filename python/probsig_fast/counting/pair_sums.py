@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..accumulator import Accumulator, add_blocks, row_cuts
+from ..accumulator import Accumulator, add_blocks, narrowed, row_cuts
 from ..budget import size_text
 from ..csr import Csr, Entries
 from ..errors import MemoryLimitError
@@ -192,11 +192,11 @@ class PairSums:
     def _block(self) -> Block:
         if self._joined is not None:
             joined, self._joined = self._joined.csr(self._job.vocab_size), None
-            return joined.kept_block()
+            return joined.block()
         if self._running is not None:
             blocks = self._running.take()
             if self._is_empty and len(blocks) == 1:
-                return blocks[0]
+                return narrowed(blocks[0])
             self.add(blocks)
         return self._accumulator.result()
 

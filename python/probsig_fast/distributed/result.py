@@ -87,7 +87,7 @@ class _Table:
             self._writer = RowWriter(folder, job.vocab_size, self._is_triangle)
 
     def append(self, piece: Csr) -> None:
-        columns, block = self._job.vocab_size, piece.kept_block()
+        columns, block = self._job.vocab_size, piece.block()
         self._marginals.add(PieceSums.of(block, columns, self._job.kernels))
         if self._joined is not None:
             self._joined.append(block)
