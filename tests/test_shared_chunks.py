@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ import pytest
 
 import probsig_fast as ps
 from probsig_fast.counting import pair_sums, plan
+from probsig_fast.counting.job import Job
 from probsig_fast.errors import TokenRangeError
+from probsig_fast.relations import Relation
+from probsig_fast.sources import open_source
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +81,32 @@ def test_counts_past_31_bits_are_kept_in_64(backend: str, weight: int) -> None:
     counted = ps.count(tokens, relation, vocab_size=3, eos=2, threads=2, backend=backend)
     assert counted.row(1)[1].tolist() == [2 * weight, 2]
     assert counted.stored.dtype == (np.int32 if 2 * weight < 2**31 else np.int64)
+
+
+def chunk_of(relation: Relation, tokens: Any, memory: int) -> int:
+    """Tokens a chunk, of a job whose chunks hold 100 before it looks whether one does."""
+    job = Job.checked(open_source(tokens), relation, 91, {}, "reference", 100, None, 2, memory)
+    return job.in_one_chunk(memory, 2).chunk_tokens
+
+
+def test_one_chunk_where_all_pairs_fit() -> None:
+    tokens, most = text(np.uint16, 5_000), 91**2 * 8  # V^2 pairs are fewer than 5,000 x 10
+    needed = int((5_000 * 16 + most * 1.25) / 0.9) + 2
+    assert chunk_of(ps.Window(10), tokens, needed) == 5_000
+    assert chunk_of(ps.Window(10), tokens, needed - 4) == 100
+    assert chunk_of(ps.Window(10, "harmonic"), tokens, needed) == 100  # counts may need 64 bits
+    assert chunk_of(ps.Window(10, direction="symmetric"), tokens, needed) == 100  # made of copies
+    assert chunk_of(ps.Window(10, direction="symmetric"), tokens, 4 * needed) == 5_000
+    assert chunk_of(ps.Next(), tokens, 10**9) == 100
+    assert chunk_of(ps.Window(10), text(np.uint16, 100), 10**9) == 100
+    # Fewer pairs than V^2: 500 x 2.
+    assert chunk_of(ps.Window(2), text(np.uint16, 500), int((500 * 16 + 10_000) / 0.9) + 2) == 500
+
+
+def test_one_chunk_holds_one_stream() -> None:
+    tokens = open_source(text(np.uint16, 3_000))
+    job = Job.checked(tokens, ps.Window(3), 91, {}, "reference", 100, None, 2, 10**9)
+    for streams in ([3_000], [1_500, 1_500]):
+        source: Any = SimpleNamespace(total=3_000, streams=lambda: map(range, streams))  # noqa: B023
+        one = replace(job, source=source).in_one_chunk(10**9, 2)
+        assert one.chunk_tokens == (3_000 if len(streams) == 1 else 100)

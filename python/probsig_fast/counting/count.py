@@ -105,7 +105,8 @@ def count(
 
     Cost: O(tokens) for `Next`, O(tokens x size) for `Window`; work memory of
     `threads x chunk_tokens x 4` bytes, for `Window` an eighth of that beside a chunk's own result,
-    and, without a `work_dir`, about twice the result. For
+    and, without a `work_dir`, about twice the result; of one stream whose pairs fit the memory in
+    any case, `Window` makes one chunk, and only the result. For
     `Prefix`, O(tokens x length) at most: one addition for each label and each different token
     before it. For `SameSequence`, O(sum of the squares of the sizes of the sequences' sets) / 2;
     its chunks reach to the end of their last sequence.
@@ -136,6 +137,8 @@ def count(
         threads,
         budget,
     )
+    if folder is None and chunk_tokens is None:  # in a folder, chunks are what a crash may cost
+        job = job.in_one_chunk(budget, threads)
     job.kernels.keep_memory(kept_memory(budget))
     try:
         if folder is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ from .plan import Scanned, Slice, plan
 
 #: The share of the memory that chunks may take which are under way.
 _CHUNK_SHARE = 0.25
+#: The share that one chunk of all tokens may take with all that comes of it, and its most tokens.
+_ALONE_SHARE, _MOST_ALONE = 0.9, 2**28
+#: Bytes a token, at most, of a chunk that is counted: itself, positions, what is read ahead.
+_CHUNK_BYTES = 16
 #: Tokens a chunk at most, by relation. Larger ones mean fewer merges but more work memory: for
 #: `Next` 4 bytes a token. Chunks of `Window` are shared by all threads, and what they take is
 #: mostly their result. For sets a chunk is a part of the rows to sum, 8 bytes for each occurrence
@@ -95,6 +99,19 @@ class Job:
             "chunk_tokens": self.chunk_tokens,
             "sources": fingerprint,
         }
+
+    def in_one_chunk(self, memory: int, threads: int) -> Job:
+        """This job with a chunk of all tokens, so that nothing has to be merged, if it counts
+        windows of one stream whose pairs fit the memory though all were different; else as it is.
+        """
+        total, relation = self.source.total, self.relation
+        if not isinstance(relation, Window) or total is None or total <= self.chunk_tokens:
+            return self
+        fits = total * _CHUNK_BYTES + _most_bytes(relation, total, self.vocab_size, threads)
+        if fits > _ALONE_SHARE * memory or self.kernels.chunk_tokens(total, total, 1) < total:
+            return self
+        is_one = len(next(iter(self.source.streams()))) == total
+        return replace(self, chunk_tokens=total) if is_one and total <= _MOST_ALONE else self
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernels"}
@@ -195,7 +212,15 @@ def checked_vocab_size(source: Source, vocab_size: int | None) -> int:
 
 def _token_bytes(relation: Relation) -> int:
     """About what a chunk and its result take for each token, at most."""
-    return 16 + (ENTRY_BYTES * relation.size if isinstance(relation, Window) else 0)
+    return _CHUNK_BYTES + (ENTRY_BYTES * relation.size if isinstance(relation, Window) else 0)
+
+
+def _most_bytes(relation: Window, total: int, vocab_size: int, threads: int) -> float:
+    """What windows of a single chunk take in the end, were all pairs different: the result, and
+    blocks on their way into it. Only of weighted pairs can many have counts past 32 bits."""
+    entry_bytes = 8 if max(relation.weights) == 1 else 16
+    copies = 1 + threads / max(8, 2 * threads) if relation.direction == "forward" else 4
+    return min(total * relation.size, vocab_size**2) * entry_bytes * copies
 
 
 def _checked_chunk_tokens(
