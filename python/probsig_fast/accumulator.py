@@ -15,7 +15,7 @@ from .pool import WorkerPool
 #: Row ranges that a large sum is kept in, at least, and for each thread. Each is added up for
 #: itself, and its old parts are freed then: so the most that exists twice is a few ranges.
 RANGES, RANGES_PER_THREAD = 16, 4
-#: So many entries may wait however small the sum is: 96 MiB.
+#: So many entries may wait however small the sum is: 64 MiB, or 96 with counts of 64 bits.
 _LAZY = 2**23
 #: Bytes of an entry as kernels give it.
 ENTRY_BYTES = 12
@@ -26,7 +26,7 @@ _SMALL = 2**16
 class Accumulator:
     """A running sum of square blocks.
 
-    New blocks wait until they hold half as many entries as the sum does, or a hundred MB: so an
+    New blocks wait until they hold a third as many entries as the sum does, or 8 million: so an
     entry is merged a few times only, and what waits is small beside the result. The sum's ranges
     own their memory; what waits is freed once all ranges have taken their part of it.
 
@@ -63,7 +63,7 @@ class Accumulator:
         self._merge_if_many()
 
     def _merge_if_many(self) -> None:
-        if self._waiting >= max(self._summed // 2, _LAZY):
+        if self._waiting >= max(self._summed // 3, _LAZY):
             self._merge()
 
     @property
@@ -96,7 +96,8 @@ class Accumulator:
         self._waiting = 0
 
     def _merge_range(self, index: int) -> None:
-        self._ranges[index] = [merged(self._ranges[index], self._columns, self._kernels)]
+        blocks, self._ranges[index] = self._ranges[index], []
+        self._ranges[index] = [narrowed(merged(blocks, self._columns, self._kernels))]
 
 
 def narrowed(block: Block) -> Block:

@@ -38,7 +38,7 @@ _ALLOCATOR_SHARE = 0.1
 _BATCH_SHARE = 0.2
 _RESULT_SHARE = 0.5
 #: Of a batch where counts are in files.
-_DISK_BATCH_SHARE = 0.3
+_DISK_BATCH_SHARE = 0.25
 #: Entries that a range may have at most: the fewer, the better threads share the work; the more,
 #: the more rows find the sets of others in the cache.
 _RANGE_ENTRIES = 2**23
