@@ -12,7 +12,7 @@ import pytest
 import probsig_fast as ps
 from probsig_fast.counting import pair_sums, plan
 from probsig_fast.counting.job import Job
-from probsig_fast.errors import TokenRangeError
+from probsig_fast.errors import MemoryLimitError, TokenRangeError
 from probsig_fast.relations import Relation
 from probsig_fast.sources import open_source
 
@@ -110,3 +110,20 @@ def test_one_chunk_holds_one_stream() -> None:
         source: Any = SimpleNamespace(total=3_000, streams=lambda: map(range, streams))  # noqa: B023
         one = replace(job, source=source).in_one_chunk(10**9, 2)
         assert one.chunk_tokens == (3_000 if len(streams) == 1 else 100)
+
+
+def test_memory_that_is_full_after_the_last_chunk_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr(pair_sums, "_SHARE", 0.0)
+    tokens = text(np.uint16)
+    for relation in (ps.Window(3), ps.Next()):
+        counted = ps.count(tokens, relation, vocab_size=91, backend=backend)
+        assert counted == ps.count(tokens, relation, vocab_size=91, backend="reference")
+
+
+def test_memory_that_is_full_before_the_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_sums, "_SHARE", 0.0)
+    tokens = text(np.uint16, 5_000)
+    with pytest.raises(MemoryLimitError, match="give work_dir="):
+        ps.count(tokens, ps.Window(3), vocab_size=91, chunk_tokens=100, backend="reference")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CountOverflowError, CountsFileError
 from .joined_rows import JoinedRows, is_wide
-from .kernels.contract import Block, Kernels
+from .kernels.contract import Block, Kernels, row_range
 from .pool import WorkerPool
 
 #: Row ranges that a large sum is kept in, at least, and for each thread. Each is added up for
@@ -170,11 +171,12 @@ def _cuts(running: NDArray[np.int64], shares: list[int]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([[0], inner, [running.size - 1]]))
 
 
+def row_pieces(block: Block, ranges: int) -> list[Block]:
+    """The block's rows in so many ranges of about equally many entries, over its own memory; few
+    entries in one."""
+    return _split(block, _cuts(block.indptr, [1] * (ranges if block.data.size > _SMALL else 1)))
+
+
 def _split(block: Block, cuts: NDArray[np.int64]) -> list[Block]:
     """The block's row ranges, over its own memory."""
-    pieces = []
-    for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        low, high = block.indptr[begin], block.indptr[end]
-        rows = block.indptr[begin : end + 1] - low
-        pieces.append(Block(rows, block.indices[low:high], block.data[low:high]))
-    return pieces
+    return [row_range(block, begin, end) for begin, end in pairwise(cuts.tolist())]

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from .csr import Csr
 from .kernels.contract import Block
 
+#: Bytes of an entry while counts fit 32 bits.
+ENTRY_BYTES = 8
+
 
 class _Waiting(NamedTuple):
     """A range that was put; what to call once it is copied."""

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import sums
+from .accumulator import row_pieces
 from .arguments import check_id, read_only
 from .csr import Csr, Entries, same_entries, scipy_csr, torch_csr
 from .errors import CountOverflowError, CountsFileError
-from .kernels.contract import Block, Kernels, row_range
+from .kernels.contract import Block, Kernels
 from .pool import WorkerPool
 
 if TYPE_CHECKING:
     import scipy.sparse
     import torch
-
-#: Entries that are not worth another thread.
-_SMALL = 2**16
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -202,15 +198,6 @@ class PieceSums(NamedTuple):
         return cls(row_sum, column_sum, int(row_sum.sum()))
 
 
-def row_pieces(block: Block, threads: int) -> Iterator[Block]:
-    """A block's rows in as many ranges of about equally many entries as keep so many threads busy;
-    few entries in one."""
-    ranges = 1 if block.indices.size < _SMALL else 2 * threads
-    aims = block.indptr[-1] * np.arange(1, ranges) // ranges
-    cuts = [0, *np.searchsorted(block.indptr, aims).tolist(), block.indptr.size - 1]
-    return (row_range(block, begin, end) for begin, end in pairwise(cuts))
-
-
 class Marginals:
     """The marginals of a table whose pieces come one after the other."""
 
@@ -265,7 +252,7 @@ def table_of(
 
     marginals = Marginals(entries.columns)
     for _, piece in entries.pieces():
-        blocks = row_pieces(piece.block(), pool.threads if pool else 1)
+        blocks = row_pieces(piece.block(), 2 * pool.threads if pool else 1)
         for part in pool.map(summed, blocks) if pool else map(summed, blocks):
             marginals.add(part)
     return marginals.table(entries, is_triangle)

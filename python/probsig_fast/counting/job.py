@@ -15,6 +15,7 @@ from ..accumulator import ENTRY_BYTES
 from ..arguments import integer
 from ..boundaries import Boundaries
 from ..errors import ArgumentError, ArgumentTypeError
+from ..joined_rows import ENTRY_BYTES as JOINED_BYTES
 from ..kernels.contract import Kernels
 from ..kernels.registry import choose
 from ..relations import Next, Prefix, Relation, SameSequence, Window
@@ -24,6 +25,8 @@ from .plan import Scanned, Slice, plan
 
 #: The share of the memory that chunks may take which are under way.
 _CHUNK_SHARE = 0.25
+#: See `row_ranges`.
+_RANGES = 8
 #: The share that one chunk of all tokens may take with all that comes of it, and its most tokens.
 _ALONE_SHARE, _MOST_ALONE = 0.9, 2**28
 #: Bytes a token, at most, of a chunk that is counted: itself, positions, what is read ahead.
@@ -210,6 +213,12 @@ def checked_vocab_size(source: Source, vocab_size: int | None) -> int:
     return vocab_size
 
 
+def row_ranges(threads: int) -> int:
+    """Row ranges that chunks of windows are counted in, at the least; each looks through all of a
+    chunk's tokens."""
+    return max(_RANGES, 2 * threads)
+
+
 def _token_bytes(relation: Relation) -> int:
     """About what a chunk and its result take for each token, at most."""
     return _CHUNK_BYTES + (ENTRY_BYTES * relation.size if isinstance(relation, Window) else 0)
@@ -218,8 +227,8 @@ def _token_bytes(relation: Relation) -> int:
 def _most_bytes(relation: Window, total: int, vocab_size: int, threads: int) -> float:
     """What windows of a single chunk take in the end, were all pairs different: the result, and
     blocks on their way into it. Only of weighted pairs can many have counts past 32 bits."""
-    entry_bytes = 8 if max(relation.weights) == 1 else 16
-    copies = 1 + threads / max(8, 2 * threads) if relation.direction == "forward" else 4
+    entry_bytes = JOINED_BYTES * (1 if max(relation.weights) == 1 else 2)
+    copies = 1 + threads / row_ranges(threads) if relation.direction == "forward" else 4
     return min(total * relation.size, vocab_size**2) * entry_bytes * copies
 
 

@@ -19,7 +19,7 @@ from ..relations import Next
 from ..runs import Run, merged_pieces, merged_rows, table_in_files
 from ..table import Table, table_of
 from .checkpoints import Checkpoints
-from .job import Job
+from .job import Job, row_ranges
 from .plan import Scanned
 
 #: As what the sum is saved.
@@ -31,9 +31,8 @@ _SHARE, _SHARE_DIRECTED = 0.4, 0.12
 #: where the others are as large as the first. So what is on disk is never more than three times
 #: the result and what memory holds, and an entry is written a few times only.
 _MOST_RUNS = 16
-#: Row ranges at least that chunks of windows are counted in; each looks through all of a chunk's
-#: tokens. Of fewer tokens than this in all there is one.
-_RANGES, _SMALL = 8, 2**16
+#: Of fewer tokens than this in all, windows are counted in one row range.
+_SMALL = 2**16
 
 
 class PairSums:
@@ -99,7 +98,7 @@ class PairSums:
     def _shares(self) -> list[int]:
         """Of the work, range by range. The last are half as large, so that threads end together."""
         threads = self._pool.threads
-        return [2] * (max(_RANGES, 2 * threads) - threads) + [1] * 2 * threads
+        return [2] * (row_ranges(threads) - threads) + [1] * 2 * threads
 
     def _cost(self, scanned: Scanned) -> NDArray[np.int64]:
         """About the time that each row takes: an addition to a short row, often the first to its

@@ -22,6 +22,7 @@ from ..accumulator import ENTRY_BYTES, empty_block, merged
 from ..budget import size_text
 from ..csr import Csr
 from ..errors import MemoryLimitError
+from ..joined_rows import ENTRY_BYTES as JOINED_BYTES
 from ..joined_rows import JoinedRows
 from ..kernels.contract import Block, Kernels, Room, Summand
 from ..pool import WorkerPool
@@ -30,8 +31,6 @@ from ..sums import checked_total
 from ..table import Marginals, PieceSums, Table
 from .checkpoints import Checkpoints
 
-#: Bytes of an entry as the result keeps it while counts fit 32 bits.
-_JOINED_BYTES = 8
 #: The share of the memory that the C library keeps once it was freed; of the rest, what a batch of
 #: spans may take, and the counts.
 _ALLOCATOR_SHARE = 0.1
@@ -240,7 +239,7 @@ class RangeSums:
         limit = (
             self._rows * self._columns
             if self._fits
-            else self._memory * _RESULT_SHARE / _JOINED_BYTES
+            else self._memory * _RESULT_SHARE / JOINED_BYTES
         )
         return int(min(limit, self._bounds(1.0).sum() + self._held.entries))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from ..accumulator import merged
 from ..counting.job import Tally
 from ..csr import Csr, stacked
 from ..files import count_type
-from ..kernels.contract import Block, Kernels
+from ..kernels.contract import Kernels
 from ..sums import exact_sum
 
 
@@ -126,15 +126,10 @@ def added(parts: Sequence[Rows], kernels: Kernels) -> Rows:
     """
     columns = parts[0].entries.columns
     parts = [part.with_aligned_arrays() for part in parts]
-    block = merged([_narrow_block(part.entries) for part in parts], columns, kernels)
+    block = merged([part.entries.block() for part in parts], columns, kernels)
     entries = Csr(block.indptr, block.indices, block.data, columns)
     vectors = exact_sum([part.vectors for part in parts])
     return Rows(parts[0].begin, _narrowed(entries), vectors)
-
-
-def _narrow_block(csr: Csr) -> Block:
-    """For `merge`, which takes counts of 32 bits as they are."""
-    return Block(csr.indptr, csr.indices, cast(NDArray[np.int64], csr.stored))
 
 
 def _narrowed(csr: Csr) -> Csr:
